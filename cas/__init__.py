@@ -1,0 +1,138 @@
+"""cas: versioned, deduplicated datasets and models in any bucket or folder, with no server.
+
+The names below are the public API. They load on first use, so `import cas` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cas.errors import (
+        AlreadyExistsError,
+        BackendError,
+        CasError,
+        ConflictError,
+        CorruptionError,
+        ErrorCode,
+        IncompleteError,
+        InvalidInputError,
+        NotFoundError,
+        RefusedError,
+        UnsupportedError,
+    )
+    from cas.model.entry import Entry, EntryKind, Totals
+    from cas.model.progress import Cancel, Cancelled, Progress, ProgressSink
+    from cas.operations.delete import Deletion
+    from cas.operations.diff import Change, Diff
+    from cas.operations.measure_usage import Usage, VersionUsage
+    from cas.operations.move_alias import AliasMove
+    from cas.operations.outcomes import (
+        GetOptions,
+        GetOutcome,
+        PlannedFile,
+        PutOptions,
+        PutOutcome,
+        PutPlan,
+    )
+    from cas.operations.show_history import ArtifactSummary, VersionSummary
+    from cas.shortcuts import get, open, put
+    from cas.store import Store, StoreOptions
+    from cas.transfer.tree import SkippedFile
+    from cas.version import Version
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "cas.errors": (
+        "AlreadyExistsError",
+        "BackendError",
+        "CasError",
+        "ConflictError",
+        "CorruptionError",
+        "ErrorCode",
+        "IncompleteError",
+        "InvalidInputError",
+        "NotFoundError",
+        "RefusedError",
+        "UnsupportedError",
+    ),
+    "cas.model.entry": ("Entry", "EntryKind", "Totals"),
+    "cas.model.progress": ("Cancel", "Cancelled", "Progress", "ProgressSink"),
+    "cas.operations.delete": ("Deletion",),
+    "cas.operations.diff": ("Change", "Diff"),
+    "cas.operations.measure_usage": ("Usage", "VersionUsage"),
+    "cas.operations.move_alias": ("AliasMove",),
+    "cas.operations.outcomes": (
+        "GetOptions",
+        "GetOutcome",
+        "PlannedFile",
+        "PutOptions",
+        "PutOutcome",
+        "PutPlan",
+    ),
+    "cas.operations.show_history": ("ArtifactSummary", "VersionSummary"),
+    "cas.shortcuts": ("get", "open", "put"),
+    "cas.store": ("Store", "StoreOptions"),
+    "cas.transfer.tree": ("SkippedFile",),
+    "cas.version": ("Version",),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "AliasMove",
+    "AlreadyExistsError",
+    "ArtifactSummary",
+    "BackendError",
+    "Cancel",
+    "Cancelled",
+    "CasError",
+    "Change",
+    "ConflictError",
+    "CorruptionError",
+    "Deletion",
+    "Diff",
+    "Entry",
+    "EntryKind",
+    "ErrorCode",
+    "GetOptions",
+    "GetOutcome",
+    "IncompleteError",
+    "InvalidInputError",
+    "NotFoundError",
+    "PlannedFile",
+    "Progress",
+    "ProgressSink",
+    "PutOptions",
+    "PutOutcome",
+    "PutPlan",
+    "RefusedError",
+    "SkippedFile",
+    "Store",
+    "StoreOptions",
+    "Totals",
+    "UnsupportedError",
+    "Usage",
+    "Version",
+    "VersionSummary",
+    "VersionUsage",
+    "get",
+    "open",
+    "put",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'cas' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -1,0 +1,123 @@
+"""Counts the requests that reach a backend, for `--stats`, benchmarks and tests of cost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import Self
+
+from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCounts:
+    """How many requests there were of each kind, failed ones included, and bytes moved."""
+
+    get: int = 0
+    put: int = 0
+    create: int = 0
+    delete: int = 0
+    list: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+    @property
+    def requests(self) -> int:
+        """Requests of all kinds."""
+        return self.get + self.put + self.create + self.delete + self.list
+
+    def __sub__(self, earlier: RequestCounts) -> RequestCounts:
+        """Return what came since `earlier`."""
+        return RequestCounts(
+            **{
+                field.name: getattr(self, field.name) - getattr(earlier, field.name)
+                for field in fields(self)
+            }
+        )
+
+
+class RequestCounter:
+    """Passes everything on to another backend and counts it. Safe for many threads.
+
+    A listing counts once, however many pages a server makes of it. A pickled copy starts from
+    zero.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+
+    @property
+    def counts(self) -> RequestCounts:
+        """What was counted until now."""
+        with self._lock:
+            return RequestCounts(**self._counts)
+
+    @property
+    def url(self) -> str:
+        """Where the objects are."""
+        return self._backend.url
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can promise."""
+        return self._backend.capabilities
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Return bytes of an object; counts those that came."""
+        self._count("get")
+        content = self._backend.get(key, start, stop)
+        self._count("received_bytes", len(content))
+        return content
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Store an object; counts its bytes as sent, whatever comes of it."""
+        self._count("put")
+        self._count("sent_bytes", sum(memoryview(part).nbytes for part in parts))
+        self._backend.put(key, parts)
+
+    def create(self, key: str, content: bytes) -> None:
+        """Store an object unless it exists; counts its bytes as sent, whatever comes of it."""
+        self._count("create")
+        self._count("sent_bytes", len(content))
+        self._backend.create(key, content)
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self._count("delete")
+        self._backend.delete(key)
+
+    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Return what is under a folder."""
+        self._count("list")
+        return self._backend.list_objects(prefix)
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Return the names of the sub-folders."""
+        self._count("list")
+        return self._backend.list_folders(prefix)
+
+    def close(self) -> None:
+        """Close the backend."""
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RequestCounter, (self._backend,)
+
+    def _count(self, name: str, amount: int = 1) -> None:
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + amount

@@ -1,0 +1,280 @@
+"""Any filesystem that fsspec opens: S3, GCS, Azure, `memory://` and others.
+
+The only importer of fsspec, with its habits kept inside: caches of listings are off, a refused
+`create` is recognised in each of the shapes that drivers give it, and a range past the end, an
+error on object stores, is an empty answer. Spec: specs/protocol/backend.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
+
+from cas.backend.base import (
+    STAGING_FOLDER,
+    Buffer,
+    Capabilities,
+    StoredObject,
+    check_key,
+    check_prefix,
+)
+from cas.backend.drivers import S3_SCHEMES, is_past_the_end, is_refused, sends_conditions
+from cas.backend.failures import as_cas_error, describe
+from cas.environment import random_bytes
+from cas.errors import (
+    AlreadyExistsError,
+    BackendError,
+    ErrorCode,
+    InvalidInputError,
+    NotFoundError,
+    UnsupportedError,
+)
+
+# There an object is seen whole or not at all, and `create` is one conditional request.
+_OBJECT_STORES = frozenset(
+    {"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss", "tos", "hf"}
+)
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
+    ("abfs", "abfss", "az"), "azure"
+)
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+# botocore's 10 would queue the transfers that callers believe to be in flight.
+_S3_CONNECTIONS = 64
+
+
+def open_fsspec_backend(
+    url: str, storage_options: Mapping[str, Any], *, shown_url: str
+) -> FsspecBackend:
+    """Open the filesystem that `url` names; `shown_url` is what may be shown of it.
+
+    Raises:
+        InvalidInputError: no filesystem has that scheme, or it refuses the options (INVALID_URL).
+        UnsupportedError: its driver is not installed (MISSING_EXTRA).
+    """
+    scheme = url.partition("://")[0].lower()
+    options = dict(storage_options)
+    if scheme in S3_SCHEMES:
+        config = {"max_pool_connections": _S3_CONNECTIONS, **options.get("config_kwargs", {})}
+        options["config_kwargs"] = config
+    # A cached listing hides what another process just stored; a shared instance could have one.
+    options |= {"use_listings_cache": False, "skip_instance_cache": True}
+    try:
+        filesystem, root = url_to_fs(url, **options)
+    except ImportError as error:
+        extra = _EXTRAS.get(scheme)
+        raise UnsupportedError(
+            f"the driver for {scheme}:// is not installed: {describe(error)}",
+            code=ErrorCode.MISSING_EXTRA,
+            hint=f"pip install 'cas-store[{extra}]'" if extra else "install the fsspec driver",
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(
+            f"{shown_url} cannot be opened: {describe(error)}", code=ErrorCode.INVALID_URL
+        ) from error
+    except Exception as error:
+        raise as_cas_error(error, shown_url) from error
+    return FsspecBackend(filesystem, root, url=shown_url)
+
+
+class FsspecBackend:
+    """Objects below `root` of an fsspec filesystem. Safe for many threads, forks and pickling.
+
+    On filesystems that are not object stores an object is written under another name and moved;
+    how far that, and its durability, can be relied on is up to them, so `create_if_absent` is
+    not claimed there.
+    """
+
+    def __init__(self, filesystem: AbstractFileSystem, root: str, *, url: str) -> None:
+        self._opened = filesystem
+        self._opened_in = os.getpid()
+        self._root = root.rstrip("/")
+        self._url = url
+        protocols = filesystem.protocol
+        self._protocols = frozenset([protocols] if isinstance(protocols, str) else protocols)
+        self._whole = bool(self._protocols & _OBJECT_STORES)
+        self._capabilities = Capabilities(
+            create_if_absent=self._whole and sends_conditions(filesystem, self._protocols),
+            atomic_listing=self._whole,
+            local=False,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the objects are, without credentials."""
+        return self._url
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the driver can do; the server is another question."""
+        return self._capabilities
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Return bytes `start` to `stop` of an object in one request."""
+        if stop is not None and stop <= start:
+            return b""
+        limits = {"start": start, "end": stop} if start or stop is not None else {}
+        path = self._path(check_key(key))
+        try:
+            content = self._filesystem.cat_file(path, **limits)
+        except Exception as error:
+            if limits and is_past_the_end(error):
+                return b""
+            raise self._as_error(error, key) from error
+        if stop is not None and len(content) > stop - start:
+            raise BackendError(
+                f"{self._url}/{key}: {stop - start} bytes asked for, {len(content)} sent",
+                code=ErrorCode.BACKEND_FAILED,
+                hint="this server ignores ranges; cas cannot use it",
+            )
+        return bytes(content)
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Store the parts as one object, sent in one piece."""
+        content = bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+        path = self._path(check_key(key))
+        try:
+            if self._whole:
+                self._filesystem.pipe_file(path, content)
+            else:
+                self._put_by_moving(path, content)
+        except Exception as error:
+            raise self._as_error(error, key, writing=True) from error
+
+    def create(self, key: str, content: bytes) -> None:
+        """Store `content` unless the key exists, in one conditional request."""
+        path = self._path(check_key(key))
+        try:
+            self._create(path, bytes(content))
+        except Exception as error:
+            if is_refused(error):
+                raise AlreadyExistsError(
+                    f"{self._url}/{key}: exists already", code=ErrorCode.OBJECT_EXISTS
+                ) from error
+            raise self._as_error(error, key, writing=True) from error
+
+    def delete(self, key: str) -> None:
+        """Remove an object; fine if there is none."""
+        path = self._path(check_key(key))
+        try:
+            self._filesystem.rm_file(path)
+        except _ABSENT:
+            return
+        except Exception as error:
+            raise self._as_error(error, key) from error
+
+    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Return what is under a folder; all pages are fetched before the first is returned."""
+        folder = self._path(check_prefix(prefix))
+        self._filesystem.invalidate_cache()
+        try:
+            found = self._filesystem.find(folder, detail=True)
+        except _ABSENT:
+            return iter(())
+        except Exception as error:
+            raise self._as_error(error, prefix) from error
+        return self._objects_below(f"{folder}/", found)
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Return the names of the sub-folders."""
+        folder = self._path(check_prefix(prefix))
+        self._filesystem.invalidate_cache()
+        try:
+            found = self._filesystem.ls(folder, detail=True)
+        except _ABSENT:
+            return []
+        except Exception as error:
+            raise self._as_error(error, prefix) from error
+        start = f"{folder}/".lstrip("/")
+        names = {
+            entry["name"].strip("/").removeprefix(start)
+            for entry in found
+            if entry["type"] == "directory" and entry["name"].lstrip("/").startswith(start)
+        }
+        return sorted(name for name in names if name and (prefix or name != STAGING_FOLDER))
+
+    def close(self) -> None:
+        """Nothing to let go of: drivers close their connections when they are collected."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reopen, (self._opened, self._root, self._url)
+
+    @property
+    def _filesystem(self) -> AbstractFileSystem:
+        # The connections and the event loop of an asynchronous driver do not survive a fork.
+        if self._opened_in != os.getpid():
+            opened = self._opened
+            options = {**opened.storage_options, "skip_instance_cache": True}
+            self._opened = type(opened)(*opened.storage_args, **options)
+            self._opened_in = os.getpid()
+        return self._opened
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}" if key else self._root
+
+    def _create(self, path: str, content: bytes) -> None:
+        filesystem = self._filesystem
+        if isinstance(filesystem, MemoryFileSystem):
+            # Its own check and write are two steps; setdefault is one.
+            ours = MemoryFile(filesystem, path, content)
+            if filesystem.store.setdefault(path, ours) is not ours:
+                raise FileExistsError(path)
+            return
+        if not self._whole:
+            filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        filesystem.pipe_file(path, content, mode="create")
+
+    def _put_by_moving(self, path: str, content: bytes) -> None:
+        filesystem = self._filesystem
+        staging = self._path(STAGING_FOLDER)
+        staged = f"{staging}/{random_bytes(12).hex()}"
+        filesystem.makedirs(staging, exist_ok=True)
+        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        filesystem.pipe_file(staged, content)
+        try:
+            filesystem.mv(staged, path)
+        except BaseException:
+            with suppress(Exception):  # a staged file that stays is never listed
+                filesystem.rm_file(staged)
+            raise
+
+    def _objects_below(self, start: str, found: Mapping[str, Any]) -> Iterator[StoredObject]:
+        # Drivers differ in whether names begin with a slash.
+        start = start.lstrip("/")
+        staging = f"{self._root}/{STAGING_FOLDER}/".lstrip("/")
+        for path, entry in found.items():
+            name = path.lstrip("/")
+            if name.startswith(start) and not name.startswith(staging) and entry["type"] == "file":
+                yield StoredObject(
+                    name[len(self._root.lstrip("/")) :].lstrip("/"), int(entry["size"] or 0)
+                )
+
+    def _as_error(self, error: Exception, key: str, *, writing: bool = False) -> Exception:
+        if isinstance(error, MemoryError):
+            return error
+        if writing and isinstance(error, FileNotFoundError):
+            return NotFoundError(
+                f"{self._url}: there is no such bucket or folder", code=ErrorCode.STORE_NOT_FOUND
+            )
+        return as_cas_error(error, f"{self._url}/{key}" if key else self._url)
+
+
+def _reopen(filesystem: AbstractFileSystem, root: str, url: str) -> FsspecBackend:
+    return FsspecBackend(filesystem, root, url=url)

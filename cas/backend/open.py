@@ -1,0 +1,74 @@
+"""From a URL to a backend."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cas.backend.base import Backend
+from cas.backend.failures import redact_text
+from cas.backend.local import LocalBackend
+from cas.errors import ErrorCode, InvalidInputError
+
+# Two letters at least: `C:\data` is a path.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+# There the part before the @ is the container, not a user.
+_CONTAINER_SCHEMES = frozenset({"abfs", "abfss", "wasb", "wasbs"})
+
+
+def open_backend(
+    url: str | os.PathLike[str],
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    create: bool = False,
+) -> Backend:
+    """Open what a URL or a local path names. Makes no request and no folder.
+
+    Args:
+        url: a path, `file://...`, or the URL of any fsspec filesystem.
+        storage_options: passed on to the filesystem; credentials belong here, not in the URL.
+        create: whether the first `put` or `create` may make the local folder.
+
+    Raises:
+        InvalidInputError: the URL names no filesystem, or chains several (INVALID_URL).
+        UnsupportedError: the driver for it is not installed (MISSING_EXTRA).
+    """
+    text = os.fspath(url)
+    if not text:
+        raise InvalidInputError("the URL of the store is empty", code=ErrorCode.INVALID_URL)
+    match = _SCHEME.match(text)
+    if match is None and "://" not in text:
+        return LocalBackend(_expand(text), create_root=create)
+    if match is None or "::" in text:
+        raise InvalidInputError(
+            f"{redact_url(text)!r} cannot be a store: it must name one filesystem, not a chain",
+            code=ErrorCode.INVALID_URL,
+        )
+    if match.group(1).lower() in ("file", "local"):
+        path = text[match.end() :]
+        if re.match(r"/[A-Za-z]:", path) and os.name == "nt":
+            path = path[1:]
+        return LocalBackend(_expand(path), create_root=create)
+    # fsspec takes 0.1 s to import, which every command on a local store would pay.
+    from cas.backend.fsspec_backend import open_fsspec_backend
+
+    return open_fsspec_backend(text, storage_options or {}, shown_url=redact_url(text))
+
+
+def redact_url(url: str) -> str:
+    """Return `url` without user part and query, which may be secrets, and without a final `/`."""
+    match = _SCHEME.match(url)
+    if match is None:
+        return redact_text(url) if "://" in url else url
+    scheme = match.group(1).lower()
+    location, slash, path = url[match.end() :].partition("?")[0].partition("/")
+    user, at, host = location.rpartition("@")
+    if scheme in _CONTAINER_SCHEMES and ":" not in user:
+        host = f"{user}{at}{host}"
+    return f"{scheme}://{host}{slash}{path}".rstrip("/") if host or path else f"{scheme}://"
+
+
+def _expand(path: str) -> str:
+    return os.path.expanduser(path)  # noqa: PTH111 - a `~` that is nobody's home stays a name

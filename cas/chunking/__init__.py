@@ -1,0 +1,1 @@
+"""Bytes to cut points: where chunks end and where zeros lie. Pure."""

@@ -1,0 +1,1 @@
+"""One module per command; each holds a `command` that `cas.cli.main` loads when it is asked for."""

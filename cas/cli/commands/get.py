@@ -1,0 +1,60 @@
+"""`cas get`: write the files of a version to a folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import cas
+from cas.cli.interrupt import stopped_by_ctrl_c
+from cas.cli.invocation import Invocation
+from cas.cli.outcomes import show_get
+from cas.cli.progress import ProgressDisplay
+from cas.cli.values import JOBS, parse_ref
+from cas.cli.verb import WITH_STORE, verb
+
+if TYPE_CHECKING:
+    from cas import Store
+
+EXAMPLES = """
+cas get imagenet
+cas get team/bert:production ./bert
+cas get imagenet:v3/train ./train --include '*.jpg'
+"""
+
+
+@verb("get", examples=EXAMPLES, exit_codes=(*WITH_STORE, 4, 9))
+@click.argument("ref")
+@click.argument("dest", required=False)
+@click.option("--include", multiple=True, metavar="PATTERN", help="Get only these; repeatable.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out; repeatable.")
+@click.option("--overwrite", is_flag=True, help="Replace local files that differ.")
+@click.option("--outside-links", is_flag=True, help="Make links that lead out of DEST, too.")
+@click.option("-j", "--jobs", type=JOBS, help="Threads; as many as CPUs unless given.")
+def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
+    """Write the files of REF to the folder DEST, by default ./NAME-vN.
+
+    Every byte is verified. Files that are there and match are not fetched; a file that differs is
+    never replaced without --overwrite, and nothing is written outside DEST.
+    """
+    kept = "interrupted: files that are complete stay, and the same command goes on from there"
+    with cli.open_store(jobs=given["jobs"]) as store, stopped_by_ctrl_c(kept) as cancel:
+        if dest is None:
+            ref, dest = _choose_target(store, ref)
+        with ProgressDisplay(cli.console) as display:
+            options = cas.GetOptions(progress=display.sink, cancel=cancel, **given)
+            outcome = store.get(ref, dest, options)
+        return show_get(cli.console, outcome)
+
+
+def _choose_target(store: Store, text: str) -> tuple[str, str]:
+    ref = parse_ref(text)
+    if ref.path:
+        return text, ref.path.rpartition("/")[2]
+    if ref.number is None and ref.digest_prefix is None:
+        # Pinned here, or the folder's name and its content could be of two versions.
+        ref = replace(ref, number=store.version(text).number, alias=None)
+    number = ref.number if ref.number is not None else store.version(text).number
+    return str(ref), f"{ref.artifact.text.rpartition('/')[2]}-v{number}"

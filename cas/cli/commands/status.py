@@ -1,0 +1,30 @@
+"""`cas status`: what differs between a version and a local folder."""
+
+from __future__ import annotations
+
+import click
+
+from cas.cli.diffs import DIFFERENT_EXIT, DiffStyle, show_diff
+from cas.cli.invocation import Invocation
+from cas.cli.verb import WITH_STORE, verb
+
+EXAMPLES = """
+cas status imagenet
+cas status imagenet:v3 ./data --exit-code
+"""
+
+
+@verb("status", examples=EXAMPLES, exit_codes=(*WITH_STORE, 9))
+@click.argument("ref")
+@click.argument("path", required=False, default=".")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out, as .gitignore does.")
+@click.option("--stat", is_flag=True, help="Only the summary.")
+@click.option("--name-only", is_flag=True, help="Only the paths.")
+@click.option("--exit-code", is_flag=True, help=f"Exit {DIFFERENT_EXIT} on differences.")
+def command(
+    cli: Invocation, ref: str, path: str, *, exclude: tuple[str, ...], **style: bool
+) -> int:
+    """Show what changed in the folder PATH, by default this one, since REF."""
+    with cli.open_store() as store:
+        diff = store.diff_folder(ref, path, exclude=exclude)
+    return show_diff(cli.console, diff, DiffStyle(old=ref, new=path, **style))

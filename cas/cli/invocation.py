@@ -1,0 +1,132 @@
+"""One run of the tool: its flags, its console, and the store in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cas
+from cas.cli.render import Console
+from cas.errors import ErrorCode, NotFoundError
+
+if TYPE_CHECKING:
+    from cas import Store, StoreOptions
+    from cas.settings import StoreChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """Options that every command takes, before its name or after it."""
+
+    store: str | None = None
+    json: bool = False
+    quiet: bool = False
+    no_color: bool = False
+    debug: bool = False
+    yes: bool = False
+
+    def over(self, outer: Flags) -> Flags:
+        """Return these flags with `outer` filling in what is not given here."""
+        return Flags(
+            store=self.store or outer.store,
+            json=self.json or outer.json,
+            quiet=self.quiet or outer.quiet,
+            no_color=self.no_color or outer.no_color,
+            debug=self.debug or outer.debug,
+            yes=self.yes or outer.yes,
+        )
+
+
+class Invocation:
+    """What a command works with."""
+
+    def __init__(self, flags: Flags, *, environ: Mapping[str, str], cwd: Path) -> None:
+        self.flags = flags
+        self.environ = environ
+        self.cwd = cwd
+        self.console = Console(
+            as_json=flags.json,
+            quiet=flags.quiet,
+            color=False if flags.no_color else None,
+            environ=environ,
+        )
+
+    @cached_property
+    def choice(self) -> StoreChoice:
+        """The store in force and why."""
+        return self.choose(None)
+
+    def choose(self, url: str | None) -> StoreChoice:
+        """Return the store that `url` names, or the one in force."""
+        from cas.settings import find_store  # 10 ms that `cas --help` need not spend
+
+        return find_store(url or self.flags.store, environ=self.environ, cwd=self.cwd)
+
+    def open_store(self, *, jobs: int | None = None) -> Store:
+        """Open the store in force.
+
+        Raises:
+            NotFoundError: there is none; the message tells who named it.
+        """
+        choice = self.choice
+        try:
+            return cas.Store.open(
+                choice.url, storage_options=choice.storage_options, options=self._options(jobs)
+            )
+        except NotFoundError as error:
+            if error.code is not ErrorCode.STORE_NOT_FOUND:
+                raise
+            url = self.shown_url
+            raise NotFoundError(
+                f"there is no store at {url} ({_why(choice)})",
+                code=ErrorCode.STORE_NOT_FOUND,
+                hint=f"cas init {url}, or name another with --store, CAS_STORE or cas.toml",
+            ) from error
+
+    def open_or_create_store(self, *, jobs: int | None = None) -> Store:
+        """Open the store in force; make it, and say so, if it is the default one."""
+        try:
+            return self.open_store(jobs=jobs)
+        except NotFoundError as error:
+            if error.code is not ErrorCode.STORE_NOT_FOUND or self.choice.source != "default":
+                raise
+        Path(self.choice.url).parent.mkdir(parents=True, exist_ok=True)
+        cas.Store.create(self.choice.url).close()
+        self.console.note(
+            f"created the default store {self.shown_url} (no other was named; see: cas config)"
+        )
+        return self.open_store(jobs=jobs)
+
+    def open_store_for_plan(self, *, jobs: int | None = None) -> Store:
+        """Open the store; where the default one does not exist yet, an empty one in memory."""
+        try:
+            return self.open_store(jobs=jobs)
+        except NotFoundError as error:
+            if error.code is not ErrorCode.STORE_NOT_FOUND or self.choice.source != "default":
+                raise
+        self.console.note(f"a put would create the default store {self.shown_url}")
+        return cas.Store.create("memory://plan")
+
+    @property
+    def shown_url(self) -> str:
+        """The store's URL without secrets."""
+        from cas.settings import redact  # as above
+
+        return redact(self.choice.url)
+
+    def _options(self, jobs: int | None) -> StoreOptions:
+        from cas.settings import cache_folder  # as above
+
+        given: dict[str, Any] = {"cache_dir": str(cache_folder(self.environ))}
+        if jobs is not None:
+            given["jobs"] = jobs
+        return cas.StoreOptions(**given)
+
+
+def _why(choice: StoreChoice) -> str:
+    if choice.source == "default":
+        return "the default, since no other was named"
+    return f"named by {choice.origin}"

@@ -1,0 +1,184 @@
+"""The only place that writes to standard output and error: text, JSON, colours, questions."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum, IntEnum
+from typing import Any, TextIO
+
+import click
+
+from cas.cli.text import escape
+from cas.errors import ErrorCode, RefusedError
+
+
+class Console:
+    """Where a command answers: results to standard output, everything else to standard error.
+
+    Args:
+        as_json: facts are printed as one JSON document instead of text.
+        quiet: only the answer itself is printed: no summaries, notes and progress.
+        color: None decides by the terminal and `NO_COLOR`.
+    """
+
+    def __init__(
+        self,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        color: bool | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self._color = color
+        self._environ = environ or {}
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody can be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def live(self) -> bool:
+        """Whether lines on standard error can be drawn over."""
+        return sys.stderr.isatty() and self._environ.get("TERM") != "dumb"
+
+    def colors(self, stream: TextIO) -> bool:
+        """Tell whether `stream` gets colours."""
+        if self._color is not None:
+            return self._color
+        plain = self._environ.get("NO_COLOR") or self._environ.get("TERM") == "dumb"
+        return stream.isatty() and not plain
+
+    def answer(self, text: str) -> None:
+        """Print a line of the answer; what it holds is escaped already."""
+        sys.stdout.write(text + "\n")
+
+    def heading(self, text: str) -> None:
+        """Print a line above the answer's rows; left out when quiet."""
+        if not self.quiet:
+            self.answer(self._style(sys.stdout, text, bold=True))
+
+    def detail(self, text: str) -> None:
+        """Print a line of the answer that a script does not want; left out when quiet."""
+        if not self.quiet:
+            self.answer(text)
+
+    def document(self, value: Mapping[str, Any]) -> None:
+        """Print the answer as one JSON document."""
+        sys.stdout.write(json.dumps(to_json(value), indent=2) + "\n")
+
+    def names(self, paths: Iterable[str], *, end: bytes) -> None:
+        """Print paths exactly as they are stored, each followed by `end`."""
+        for path in paths:
+            self.content(path.encode("utf-8", "surrogateescape") + end)
+
+    def content(self, content: bytes) -> None:
+        """Write bytes of a file to standard output."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+
+    def note(self, text: str) -> None:
+        """Tell something that is not the answer."""
+        if not self.quiet:
+            sys.stderr.write(text + "\n")
+
+    def warning(self, text: str) -> None:
+        """Tell something that the user should look at, even when quiet."""
+        sys.stderr.write(f"{self._style(sys.stderr, 'warning:', fg='yellow')} {text}\n")
+
+    def failure(self, message: str, *, hint: str | None, problems: Iterable[str] = ()) -> None:
+        """Tell why the command failed, and what helps."""
+        sys.stdout.flush()
+        for problem in problems:
+            self.warning(escape(problem))
+        label = self._style(sys.stderr, "error:", fg="red", bold=True)
+        sys.stderr.write(f"{label} {escape(message)}\n")
+        if hint:
+            sys.stderr.write(f"{self._style(sys.stderr, 'hint:', fg='cyan')} {escape(hint)}\n")
+
+    def traceback(self, lines: Iterable[str]) -> None:
+        """Print a traceback, for `--debug`."""
+        for line in "".join(lines).splitlines():
+            sys.stderr.write(escape(line) + "\n")
+
+    def require_yes(self, question: str, *, assume_yes: bool) -> None:
+        """Ask, and return only if the answer is yes.
+
+        Raises:
+            RefusedError: the answer is no, or nobody can be asked.
+        """
+        if assume_yes:
+            return
+        if not self.interactive:
+            raise RefusedError(
+                f"{question} This needs a yes, and there is no terminal to ask on",
+                code=ErrorCode.BRAKE,
+                hint="look at what it says, then add -y",
+            )
+        sys.stderr.write(f"{question} [y/N] ")
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise RefusedError("not confirmed: nothing was changed", code=ErrorCode.BRAKE)
+
+    def _style(self, stream: TextIO, text: str, **style: Any) -> str:
+        return click.style(text, **style) if self.colors(stream) else text
+
+
+def write_from_signal(text: str) -> None:
+    """Print a line on standard error from a signal handler, where buffered streams may be busy."""
+    os.write(2, text.encode() + b"\n")
+
+
+def prepare_streams() -> None:
+    """Make standard output and error take any text, whatever the locale says."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def abandon_stdout() -> None:
+    """Point standard output to nowhere, so that flushing it at exit cannot fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def to_json(value: object) -> Any:
+    """Return `value` as JSON has it.
+
+    Dataclasses become objects; ids become hexadecimal digits; a time `created_ns` in nanoseconds
+    becomes `created` in ISO 8601, UTC; kinds become their names in lower case.
+    """
+    if value is None or isinstance(value, str | bool | float):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, IntEnum):
+        return value.name.lower()
+    if isinstance(value, int):
+        return value
+    from cas.model.ids import Digest, SessionId  # 5 ms that --help need not spend
+
+    if isinstance(value, Digest | SessionId):
+        return value.hex
+    if is_dataclass(value) and not isinstance(value, type):
+        return dict(_member(item.name, getattr(value, item.name)) for item in fields(value))
+    if isinstance(value, Mapping):
+        return {str(name): to_json(member) for name, member in value.items()}
+    return [to_json(member) for member in value]  # type: ignore[attr-defined]  # any sequence
+
+
+def _member(name: str, value: object) -> tuple[str, Any]:
+    if name.endswith("_ns") and isinstance(value, int | None):
+        return name.removesuffix("_ns"), None if value is None else iso_time(value)
+    return name, to_json(value)
+
+
+def iso_time(time_ns: int) -> str:
+    """Return a time in ISO 8601, UTC, to the microsecond."""
+    seconds, rest = divmod(time_ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06}Z"

@@ -1,0 +1,90 @@
+"""Text for people: escaped names, times, tables. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cas.model.units import format_count, format_size
+
+if TYPE_CHECKING:
+    from cas.model.entry import Totals
+
+# What can move the cursor, hide text or turn its direction: controls, bidirectional marks, line
+# separators, invisible operators, tags, and the surrogates that stand for bytes that are not UTF-8.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escape(text: str) -> str:
+    r"""Return `text` on one line, with everything that could deceive a terminal made visible.
+
+    A byte that is not UTF-8 becomes `\xff`, other characters `\x1b`, `\u202e` and so on.
+    """
+    return _UNSAFE.sub(_escape_one, text)
+
+
+def _escape_one(match: re.Match[str]) -> str:
+    character = match.group()
+    code = ord(character)
+    if character in _SHORT:
+        return _SHORT[character]
+    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: the byte itself
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def format_time(time_ns: int) -> str:
+    """Return a time for people, in their time zone: `2026-05-04 12:30`."""
+    return datetime.fromtimestamp(time_ns // 10**9, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def format_totals(totals: Totals) -> str:
+    """Return `1,234 files, 2 links, 1.2 GiB`."""
+    parts = [format_count(totals.files, "file")]
+    if totals.symlinks:
+        parts.append(format_count(totals.symlinks, "link"))
+    if totals.directories:
+        parts.append(f"{totals.directories:,} empty folder{'s'[: totals.directories != 1]}")
+    if totals.externals:
+        parts.append(format_count(totals.externals, "external reference"))
+    return ", ".join([*parts, format_size(totals.size)])
+
+
+def format_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()
+) -> list[str]:
+    """Return lines of a table with aligned columns; cells are escaped here.
+
+    Args:
+        headings: of the columns.
+        rows: cells, as many as there are headings.
+        right: numbers of the columns that are aligned to the right.
+    """
+    cells = [list(headings), *([escape(cell) for cell in row] for row in rows)]
+    widths = [max(map(display_width, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        padded = []
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            space = " " * (width - display_width(cell))
+            padded.append(space + cell if number in right else cell + space)
+        lines.append("  ".join(padded).rstrip())
+    return lines
+
+
+def display_width(text: str) -> int:
+    """Return how many columns of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    combining = sum(unicodedata.combining(character) != 0 for character in text)
+    return len(text) + wide - combining

@@ -1,0 +1,1 @@
+"""Bytes to fewer bytes and back, and the choice of how. Pure."""

@@ -1,0 +1,74 @@
+"""The only source of time, randomness, CPU count and memory limit."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+MIB = 1 << 20
+DEFAULT_MEMORY_BYTES = 192 * MIB
+MINIMUM_MEMORY_BYTES = 64 * MIB
+
+
+class Clock(Protocol):
+    """Tells the time. Nothing in the protocols of a store depends on it."""
+
+    def now_ns(self) -> int:
+        """Return nanoseconds since the epoch, UTC."""
+        ...
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+
+def monotonic_seconds() -> float:
+    """Return seconds of a clock that never goes back, for speeds and intervals."""
+    return time.monotonic()
+
+
+def random_bytes(count: int) -> bytes:
+    """Return `count` bytes from the system's secure source."""
+    return secrets.token_bytes(count)
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def default_memory_bytes() -> int:
+    """Return the memory budget for data in flight: a quarter of the limit, at most 192 MiB.
+
+    More does not make a transfer faster on the machines measured (`tools/bench`); less is taken
+    where the container or machine has less.
+    """
+    limit = _memory_limit_bytes()
+    if limit is None:
+        return DEFAULT_MEMORY_BYTES
+    return max(MINIMUM_MEMORY_BYTES, min(DEFAULT_MEMORY_BYTES, limit // 4))
+
+
+def _memory_limit_bytes() -> int | None:
+    limits = []
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            limits.append(int(Path(path).read_text(encoding="ascii")))
+    with suppress(OSError, ValueError, AttributeError):
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return min(limits, default=None)
+
+
+def process_environ() -> Mapping[str, str]:
+    """Return the environment as it is now, for the one-liners and for default folders."""
+    return dict(os.environ)

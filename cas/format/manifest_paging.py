@@ -1,0 +1,57 @@
+"""Where a sorted list of paths is cut into pages, so that versions share the unchanged ones.
+
+Spec: specs/format/06-manifest.md
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_PAGE_ENTRIES = 1024
+MAX_PAGE_ENTRIES = 16384
+# About 4096 entries more after the first 1024: a page of 300 to 500 KiB, some 100 KiB compressed.
+CUT_MASK = 0xFFF
+# Names, inlined bytes and extents of one page. A single entry may weigh more and then stands alone.
+MAX_PAGE_WEIGHT = 4 << 20
+
+
+def is_page_end(path: bytes, count: int) -> bool:
+    """Tell whether a page of `count` entries ends after this last path, by path and count alone."""
+    if count >= MAX_PAGE_ENTRIES:
+        return True
+    return count >= MIN_PAGE_ENTRIES and zlib.crc32(path) & CUT_MASK == 0
+
+
+def split_paths(paths: list[bytes], weights: NDArray[np.int64] | None = None) -> list[int]:
+    """Return the row after the last entry of each page, for all of a version's sorted paths.
+
+    A page ends where `is_page_end` says, or before the entry that would take its weight over
+    `MAX_PAGE_WEIGHT`.
+
+    Args:
+        paths: sorted.
+        weights: bytes that each entry takes in a page, shape (n,); None if none matters.
+    """
+    count = len(paths)
+    if count == 0:
+        return []
+    checksums = np.fromiter(map(zlib.crc32, paths), np.uint32, count)
+    cuts = np.flatnonzero(checksums & CUT_MASK == 0) + 1
+    heavy = np.zeros(1, np.int64) if weights is None else np.cumsum(weights, dtype=np.int64)
+    before = heavy - (0 if weights is None else weights)
+    ends: list[int] = []
+    start = 0
+    while start < count:
+        at = int(np.searchsorted(cuts, start + MIN_PAGE_ENTRIES))
+        end = min(start + MAX_PAGE_ENTRIES, count)
+        if at < len(cuts):
+            end = min(end, int(cuts[at]))
+        if weights is not None:
+            fits = int(np.searchsorted(heavy, before[start] + MAX_PAGE_WEIGHT, "right"))
+            end = min(end, max(fits, start + 1))
+        ends.append(end)
+        start = end
+    return ends

@@ -1,0 +1,1 @@
+"""Values that every layer speaks: frozen, and without I/O."""

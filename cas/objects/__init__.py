@@ -1,0 +1,1 @@
+"""Typed objects on a backend: blobs, pages, versions, index segments, intents."""

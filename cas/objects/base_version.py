@@ -1,0 +1,68 @@
+"""What a writer reads before it starts: the log of collections first, then the newest version.
+
+In that order its facts are fresh: nothing that the version needs was killed by a run up to the
+stamp (specs/protocol/put.md, "afresh").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cas.backend.base import Backend
+from cas.format.manifest import Root, find_page, root_page_location
+from cas.format.version import VersionRecord
+from cas.model.entry import PageLocation
+from cas.model.names import ArtifactName
+from cas.objects.collection_log import LogListing, list_log
+from cas.objects.manifests import PageReader
+from cas.objects.versions import SlotListing, iter_visible, list_slots, read_root_location
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BaseVersion:
+    """The newest visible version and where its pages are."""
+
+    record: VersionRecord
+    root: Root
+    root_location: PageLocation
+    page_locations: dict[bytes, PageLocation]
+
+    def pages_between(self, spans: Sequence[tuple[bytes, bytes]]) -> list[PageLocation]:
+        """Return the pages that cover any of the spans of paths, both ends included."""
+        rows: dict[int, None] = {}
+        if len(self.root.page_ids):
+            for first, last in spans:
+                start, stop = find_page(self.root, first), find_page(self.root, last)
+                rows.update(dict.fromkeys(range(max(0, start), stop + 1)))
+        return [root_page_location(self.root, row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """The store as a writer found it. `stamp` belongs to everything in `base`."""
+
+    log: LogListing
+    listing: SlotListing
+    base: BaseVersion | None
+
+    @property
+    def stamp(self) -> int:
+        """Every run up to it had a verdict before the base was read."""
+        return self.log.resolved_prefix
+
+
+def read_surroundings(
+    backend: Backend, pages: PageReader, artifact: ArtifactName
+) -> Surroundings:
+    """Read the log, the slots of an artifact and its newest visible version, in this order."""
+    log = list_log(backend)
+    listing = list_slots(backend, artifact)
+    record = next(iter_visible(backend, listing), None)
+    if record is None:
+        return Surroundings(log, listing, None)
+    location = read_root_location(backend, listing, record)
+    root = pages.read_root(location)
+    locations = [root_page_location(root, row) for row in range(len(root.page_ids))]
+    by_id = {location.page_id.raw: location for location in locations}
+    return Surroundings(log, listing, BaseVersion(record, root, location, by_id))

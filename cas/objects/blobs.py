@@ -1,0 +1,233 @@
+"""Blobs on a backend: one is assembled from encoded frames and written whole; tables and frames
+are read by range, and every byte is checked before it is passed on.
+
+Spec: specs/format/05-blob.md
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from cas.backend.base import Backend
+from cas.compression.codec import decode
+from cas.environment import random_bytes
+from cas.errors import CorruptionError, ErrorCode, NotFoundError
+from cas.format import keys
+from cas.format.blob import (
+    BlobTable,
+    compress_table,
+    decode_frame,
+    decode_tail,
+    encode_frame_head,
+    encode_header,
+    encode_table,
+    encode_trailer,
+    table_blob_id,
+)
+from cas.model.ids import BlobId, SessionId
+from cas.objects.blob_list import BlobRef
+
+Buffer = bytes | bytearray | memoryview
+
+BLOB_KIND_DATA = 0
+BLOB_KIND_META = 1
+NONCE_BYTES = 16
+CACHED_TABLE_CHUNKS = 1 << 20  # about 40 MiB of ids
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """A frame ready to be stored: codec, payload, and the chunks inside."""
+
+    codec: int
+    param: int
+    payload: Buffer
+    raw_length: int
+    chunk_ids: bytes
+    chunk_lengths: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class AssembledBlob:
+    """A whole blob as parts to be written one after another, and what is known of it."""
+
+    blob_id: BlobId
+    parts: list[Buffer]
+    size: int
+    table: BlobTable
+    table_offset: int
+
+
+def assemble_blob(
+    kind: int, session: SessionId, frames: Iterable[EncodedFrame]
+) -> AssembledBlob:
+    """Lay frames out as a blob under a new key: a fresh nonce makes the id one of its own."""
+    nonce = random_bytes(NONCE_BYTES)
+    parts: list[Buffer] = [encode_header(kind, nonce, session)]
+    offset = len(parts[0])
+    rows: list[tuple[int, int, int, int, int, int]] = []
+    ids: list[bytes] = []
+    lengths: list[int] = []
+    for frame in frames:
+        stored, chunks = len(frame.payload), len(frame.chunk_lengths)
+        head = encode_frame_head(
+            frame.codec,
+            frame.param,
+            stored,
+            frame.raw_length,
+            frame.chunk_ids,
+            frame.chunk_lengths,
+        )
+        parts += (head, frame.payload)
+        rows.append((offset, stored, frame.raw_length, frame.codec, frame.param, chunks))
+        offset += len(head) + stored
+        ids.append(frame.chunk_ids)
+        lengths.extend(frame.chunk_lengths)
+    columns = np.array(rows, np.int64).reshape(len(rows), 6)
+    table = BlobTable(
+        nonce=nonce,
+        session=session,
+        frame_offsets=columns[:, 0].astype(np.uint32),
+        frame_stored=columns[:, 1].astype(np.uint32),
+        frame_raw=columns[:, 2].astype(np.uint32),
+        frame_codecs=columns[:, 3].astype(np.uint8),
+        frame_params=columns[:, 4].astype(np.uint16),
+        frame_chunks=columns[:, 5].astype(np.uint16),
+        chunk_ids=np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 32),
+        chunk_lengths=np.array(lengths, np.uint32),
+    )
+    raw = encode_table(table)
+    stored_table = compress_table(raw)
+    parts += (stored_table, encode_trailer(offset, len(stored_table), len(raw)))
+    size = offset + len(stored_table) + len(parts[-1])
+    return AssembledBlob(table_blob_id(raw), parts, size, table, offset)
+
+
+def write_blob(backend: Backend, kind: int, blob: AssembledBlob) -> None:
+    """Write an assembled blob; when this returns it is durable."""
+    key = keys.blob_key if kind == BLOB_KIND_DATA else keys.meta_key
+    backend.put(key(blob.blob_id), blob.parts)
+
+
+class TableReader:
+    """Reads blob tables, and keeps the latest ones up to a number of chunks. Thread-safe."""
+
+    def __init__(self, backend: Backend, cached_chunks: int = CACHED_TABLE_CHUNKS) -> None:
+        self._backend = backend
+        self._cached_chunks = cached_chunks
+        self._lock = threading.Lock()
+        self._tables: OrderedDict[bytes, BlobTable] = OrderedDict()
+        self._chunks = 0
+
+    def read(self, ref: BlobRef) -> BlobTable:
+        """Return the verified table of a data blob.
+
+        Raises:
+            CorruptionError: the blob is missing or its table is not what its id vouches for.
+            BackendError: the storage failed.
+        """
+        with self._lock:
+            table = self._tables.get(ref.blob_id)
+            if table is not None:
+                self._tables.move_to_end(ref.blob_id)
+                return table
+        content = read_range(self._backend, ref.id, ref.table_offset, ref.size)
+        table = decode_tail(
+            content, ref.id, blob_size=ref.size, table_offset=ref.table_offset
+        )
+        self.remember(ref.blob_id, table)
+        return table
+
+    def remember(self, blob_id: bytes, table: BlobTable) -> None:
+        """Keep a table that is known to be right."""
+        with self._lock:
+            if blob_id in self._tables:
+                return
+            self._tables[blob_id] = table
+            self._chunks += len(table.chunk_lengths)
+            while self._chunks > self._cached_chunks and len(self._tables) > 1:
+                _, dropped = self._tables.popitem(last=False)
+                self._chunks -= len(dropped.chunk_lengths)
+
+
+def read_range(backend: Backend, blob_id: BlobId, start: int, stop: int) -> bytes:
+    """Return bytes `start` to `stop` of a data blob.
+
+    Raises:
+        CorruptionError: the blob is missing or shorter than that.
+    """
+    key = keys.blob_key(blob_id)
+    return _read_exactly(backend, key, start, stop)
+
+
+def _read_exactly(backend: Backend, key: str, start: int, stop: int) -> bytes:
+    try:
+        content = backend.get(key, start, stop)
+    except NotFoundError as error:
+        raise CorruptionError(
+            f"{key} is missing",
+            code=ErrorCode.MISSING_OBJECT,
+            hint="restore it from another copy of the store, or put the data again",
+        ) from error
+    if len(content) != stop - start:
+        raise CorruptionError(
+            f"{key} ends early: {len(content)} of {stop - start} bytes at {start}",
+            code=ErrorCode.MALFORMED_OBJECT,
+        )
+    return content
+
+
+def read_meta_frame(backend: Backend, blob_id: BlobId, offset: int, length: int) -> Buffer:
+    """Return the raw content of one frame of a meta blob, decoded but not yet verified."""
+    key = keys.meta_key(blob_id)
+    content = _read_exactly(backend, key, offset, offset + length)
+    frame = decode_frame(content, what=f"{key} at {offset}")
+    return decode(frame.payload, frame.codec, frame.param, frame.raw_length)
+
+
+def decode_data_frame(
+    blob_id: bytes, table: BlobTable, frame: int, content: Buffer, wanted: NDArray[np.int64]
+) -> Buffer:
+    """Return the raw bytes of frame `frame`, its chunks `wanted` verified against the table.
+
+    Args:
+        content: exactly the frame's bytes, head and payload.
+        wanted: rows of the table's chunks, all of this frame; only these are hashed.
+
+    Raises:
+        CorruptionError: anything is not as the table says; the message names blob and chunk.
+    """
+    what = f"{keys.blob_key(BlobId(blob_id))} frame {frame}"
+    head = decode_frame(content, what=what)
+    if (
+        head.codec != table.frame_codecs[frame]
+        or head.param != table.frame_params[frame]
+        or head.raw_length != table.frame_raw[frame]
+        or len(head.payload) != table.frame_stored[frame]
+    ):
+        raise CorruptionError(
+            f"{what}: its head is not what the table says", code=ErrorCode.MALFORMED_OBJECT
+        )
+    try:
+        raw = decode(head.payload, head.codec, head.param, head.raw_length)
+    except CorruptionError as error:
+        raise CorruptionError(f"{what}: {error}", code=error.code) from error
+    view = memoryview(raw)
+    ids, lengths, starts = table.chunk_ids, table.chunk_lengths, table.chunk_starts
+    for row in wanted.tolist():
+        start = int(starts[row])
+        actual = blake3(view[start : start + int(lengths[row])]).digest()
+        if actual != ids[row].tobytes():
+            raise CorruptionError(
+                f"{what}: chunk {row} is {actual.hex()[:12]}, not {ids[row].tobytes().hex()[:12]}",
+                code=ErrorCode.DIGEST_MISMATCH,
+                hint="the store is damaged there; put the data again or restore the blob",
+            )
+    return raw

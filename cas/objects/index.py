@@ -1,0 +1,201 @@
+"""The index: which blob may hold a chunk. Hints only; a blob's table decides.
+
+Spec: specs/format/08-index.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cas.backend.base import Backend
+from cas.errors import CasError
+from cas.format import keys
+from cas.format.segment import Segment, chunk_keys, decode_segment, encode_segment
+from cas.model.ids import SessionId
+from cas.objects.blob_list import BlobRef
+
+MERGE_WIDTH = 8
+MAXIMUM_MERGED_ENTRIES = 1 << 26
+# A segment that is read in part is never read thinner than 1 entry in 16: measured cold loss at
+# that density is under 1 % on folders and under 7 % on tars.
+THINNEST_SHIFT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentKey:
+    """A segment in a listing."""
+
+    key: str
+    level: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedSegment:
+    """A segment, or the head of one, in memory."""
+
+    key: str
+    segment: Segment
+
+
+class Index:
+    """The segments that are worth reading for one job, looked up in batches. Not thread-safe."""
+
+    def __init__(self, segments: Sequence[LoadedSegment]) -> None:
+        self._segments = segments
+
+    def candidates(self, ids: NDArray[np.uint8]) -> list[BlobRef]:
+        """Return the blobs that may hold some of the chunks `ids`, shape (n, 32), each once."""
+        wanted = chunk_keys(ids)
+        found: dict[bytes, BlobRef] = {}
+        for loaded in self._segments:
+            segment = loaded.segment
+            if len(segment.keys) == 0:
+                continue
+            at = np.searchsorted(segment.keys, wanted)
+            at[at == len(segment.keys)] = 0
+            hits = at[segment.keys[at] == wanted]
+            for row in np.unique(segment.values[hits]).tolist():
+                blob_id = segment.blob_ids[row].tobytes()
+                found[blob_id] = BlobRef(
+                    blob_id=blob_id,
+                    size=int(segment.blob_sizes[row]),
+                    table_offset=int(segment.table_offsets[row]),
+                    stamp=segment.stamp,
+                )
+        return list(found.values())
+
+
+def list_segments(backend: Backend) -> list[SegmentKey]:
+    """Return the segments there are, in the order of their keys."""
+    found = []
+    for stored in backend.list_objects(keys.index_prefix()):
+        parsed = keys.parse_segment_key(stored.key)
+        if parsed is not None:
+            found.append(SegmentKey(stored.key, parsed[0], stored.size))
+    return sorted(found, key=lambda segment: segment.key)
+
+
+def load_index(backend: Backend, *, floor: int, budget_bytes: int) -> Index:
+    """Read the index as far as the budget allows; what is damaged or gone is left out.
+
+    Args:
+        floor: segments with a stamp below it are useless: their blobs may have been collected.
+        budget_bytes: memory for it. Segments that do not fit are read in part: ids are sorted, so
+            any prefix is a sample.
+    """
+    segments = list_segments(backend)
+    total = sum(segment.size for segment in segments)
+    loaded: list[LoadedSegment] = []
+    for listed in segments:
+        stop = listed.size
+        if total > budget_bytes:
+            stop = max(listed.size >> THINNEST_SHIFT, listed.size * budget_bytes // total)
+        try:
+            content = backend.get(listed.key, 0, stop)
+            segment = decode_segment(content, what=listed.key, partial=stop < listed.size)
+        except CasError:
+            continue  # a hint that cannot be read costs space, never data
+        if segment.stamp >= floor:
+            loaded.append(LoadedSegment(listed.key, segment))
+    superseded = {key for one in loaded for key in one.segment.supersedes}
+    return Index([one for one in loaded if one.key not in superseded])
+
+
+def build_segment(
+    session: SessionId, stamp: int, blobs: Sequence[tuple[BlobRef, NDArray[np.uint8]]]
+) -> Segment:
+    """Build a segment from blobs and the ids of their chunks, each of shape (n, 32)."""
+    refs = [ref for ref, _ in blobs]
+    ids = [chunks for _, chunks in blobs]
+    keys_of = chunk_keys(np.concatenate(ids)) if ids else np.zeros(0, np.uint64)
+    values = np.repeat(np.arange(len(ids), dtype=np.uint32), [len(chunks) for chunks in ids])
+    order = np.argsort(keys_of, kind="stable")
+    return Segment(
+        stamp=stamp,
+        session=session,
+        supersedes=(),
+        blob_ids=np.frombuffer(b"".join(r.blob_id for r in refs), np.uint8).reshape(-1, 32),
+        blob_sizes=np.array([r.size for r in refs], np.uint32),
+        table_offsets=np.array([r.table_offset for r in refs], np.uint32),
+        keys=keys_of[order],
+        values=values[order],
+    )
+
+
+def write_segment(backend: Backend, key: str, segment: Segment) -> int:
+    """Write a segment and return its size in bytes."""
+    content = encode_segment(segment)
+    backend.put(key, [content])
+    return len(content)
+
+
+def merge_piled_up(backend: Backend, session: SessionId) -> str | None:
+    """Merge eight segments of one level into one that supersedes them, if there are eight.
+
+    Deletes nothing: a writer needs no right to. Readers skip what is superseded.
+
+    Returns:
+        The key of the merged segment, or None.
+    """
+    by_level: dict[int, list[SegmentKey]] = {}
+    for listed in list_segments(backend):
+        by_level.setdefault(listed.level, []).append(listed)
+    for level, listed_segments in sorted(by_level.items()):
+        if len(listed_segments) < MERGE_WIDTH:
+            continue
+        merged_before = _superseded_by(backend, by_level.get(level + 1, []))
+        fresh = [one for one in listed_segments if one.key not in merged_before]
+        if len(fresh) >= MERGE_WIDTH:
+            return _merge(backend, session, level, fresh[:MERGE_WIDTH])
+    return None
+
+
+def _superseded_by(backend: Backend, segments: Sequence[SegmentKey]) -> set[str]:
+    found: set[str] = set()
+    for listed in segments:
+        content = backend.get(listed.key)
+        found.update(decode_segment(content, what=listed.key).supersedes)
+    return found
+
+
+def _merge(
+    backend: Backend, session: SessionId, level: int, listed: Sequence[SegmentKey]
+) -> str | None:
+    segments = [decode_segment(backend.get(one.key), what=one.key) for one in listed]
+    if sum(len(segment.keys) for segment in segments) > MAXIMUM_MERGED_ENTRIES:
+        return None
+    blobs: dict[bytes, int] = {}
+    columns: list[tuple[bytes, int, int]] = []
+    keys_of, values = [], []
+    for segment in segments:
+        rows = []
+        for row in range(len(segment.blob_ids)):
+            blob_id = segment.blob_ids[row].tobytes()
+            if blob_id not in blobs:
+                blobs[blob_id] = len(columns)
+                columns.append(
+                    (blob_id, int(segment.blob_sizes[row]), int(segment.table_offsets[row]))
+                )
+            rows.append(blobs[blob_id])
+        keys_of.append(segment.keys)
+        values.append(np.array(rows, np.uint32)[segment.values])
+    all_keys, all_values = np.concatenate(keys_of), np.concatenate(values)
+    order = np.argsort(all_keys, kind="stable")
+    merged = Segment(
+        stamp=min(segment.stamp for segment in segments),
+        session=session,
+        supersedes=tuple(one.key for one in listed),
+        blob_ids=np.frombuffer(b"".join(c[0] for c in columns), np.uint8).reshape(-1, 32),
+        blob_sizes=np.array([c[1] for c in columns], np.uint32),
+        table_offsets=np.array([c[2] for c in columns], np.uint32),
+        keys=all_keys[order],
+        values=all_values[order],
+    )
+    key = keys.segment_key(level + 1, session, 0)
+    write_segment(backend, key, merged)
+    return key

@@ -1,0 +1,34 @@
+"""The opened pieces of a store that every operation works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cas.backend.base import Backend
+from cas.chunking.cutter import Cutter
+from cas.environment import Clock, SystemClock
+from cas.format.config import StoreConfig
+from cas.objects.blobs import TableReader
+from cas.objects.manifests import PageReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreParts:
+    """What an operation gets instead of the `Store`, so that the facade never closes a cycle.
+
+    Attributes:
+        state_dir: where this user's journal lies, or None to keep none.
+        jobs: worker threads of a transfer.
+        memory_bytes: budget for bytes in flight.
+    """
+
+    backend: Backend
+    config: StoreConfig
+    cutter: Cutter
+    tables: TableReader
+    pages: PageReader
+    jobs: int
+    memory_bytes: int
+    state_dir: Path | None = None
+    clock: Clock = field(default_factory=SystemClock)

@@ -1,0 +1,63 @@
+"""A writer's intents: what it is about to rely on, told to every collector beforehand.
+
+Spec: specs/protocol/put.md, specs/format/09-session.md
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from cas.backend.base import Backend
+from cas.environment import random_bytes
+from cas.errors import BackendError
+from cas.format import keys
+from cas.format.session import Intent, encode_intent
+from cas.model.ids import SESSION_ID_BYTES, SessionId
+
+
+class WriterSession:
+    """One writer's run. Every intent goes under a new key; all are deleted together at the end."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._next = 0
+        self._keys: list[str] = []
+        self.id = SessionId(random_bytes(SESSION_ID_BYTES))
+        # The slot that the first final intent named. Later ones keep it, since a collector that
+        # settles this session walks up from there.
+        self.first_slot: int | None = None
+
+    def renew(self) -> None:
+        """Take a new id after this session was fenced; its own intents are left to the fencer."""
+        self.id = SessionId(random_bytes(SESSION_ID_BYTES))
+        self._next = 0
+        self.first_slot = None
+        self._keys.clear()
+
+    @property
+    def next_intent(self) -> int:
+        """The number that the next intent must carry."""
+        return self._next
+
+    def put_intent(self, intent: Intent) -> None:
+        """Write an intent; when this returns it is durable.
+
+        Raises:
+            BackendError: it may or may not be stored; the session must not go on to its slot.
+        """
+        key = keys.intent_key(self.id, intent.k)
+        self._next = intent.k + 1
+        self._keys.append(key)
+        self._backend.put(key, [encode_intent(intent)])
+
+    def abandon(self) -> None:
+        """Leave the intents to a collector: this session's slot is not settled."""
+        self._keys.clear()
+
+    def close(self) -> None:
+        """Delete the intents. What cannot be deleted is left to a collector."""
+        while self._keys:
+            # A leftover intent only delays collection; the next run settles the session.
+            with suppress(BackendError):
+                self._backend.delete(self._keys[-1])
+            self._keys.pop()

@@ -1,0 +1,223 @@
+"""Version slots, their revisions and moves, and aliases.
+
+The slot is the commit point: whoever creates it first has it for ever, and everybody reads it
+back before believing anything. Spec: specs/protocol/put.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cas.backend.base import Backend, create_confirmed
+from cas.environment import random_bytes
+from cas.errors import ErrorCode, NotFoundError
+from cas.format import keys
+from cas.format.version import (
+    AliasRecord,
+    MoveKind,
+    MoveRecord,
+    RevisionRecord,
+    VersionRecord,
+    VoidRecord,
+    decode_alias,
+    decode_move,
+    decode_revision,
+    decode_slot,
+    encode_alias,
+    encode_move,
+    encode_slot,
+)
+from cas.model.entry import PageLocation
+from cas.model.ids import SESSION_ID_BYTES, SessionId
+from cas.model.names import AliasName, ArtifactName
+
+
+@dataclass(frozen=True, slots=True)
+class SlotListing:
+    """The slots of an artifact, and how many revisions and moves each has."""
+
+    artifact: ArtifactName
+    slots: frozenset[int]
+    revisions: dict[int, int] = field(default_factory=dict)
+    moves: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def next_slot(self) -> int:
+        """The slot after the last one seen."""
+        return max(self.slots, default=-1) + 1
+
+    def newest_first(self) -> list[int]:
+        """Return the numbers of the slots, the highest first."""
+        return sorted(self.slots, reverse=True)
+
+
+def list_artifacts(backend: Backend) -> list[ArtifactName]:
+    """Return the names of all artifacts that have a folder, sorted."""
+    found = map(keys.parse_artifact_folder, backend.list_folders(keys.artifacts_prefix()))
+    return sorted(name for name in found if name is not None)
+
+
+def list_slots(backend: Backend, artifact: ArtifactName) -> SlotListing:
+    """List the slots of an artifact; one without any gives an empty listing."""
+    slots: set[int] = set()
+    revisions: dict[int, int] = {}
+    moves: dict[int, int] = {}
+    for stored in backend.list_objects(keys.versions_prefix(artifact)):
+        parsed = keys.parse_version_key(stored.key)
+        if parsed is None:
+            continue
+        if parsed.kind == "slot":
+            slots.add(parsed.number)
+        else:
+            counts = revisions if parsed.kind == "revision" else moves
+            counts[parsed.number] = max(counts.get(parsed.number, 0), parsed.k)
+    return SlotListing(artifact, frozenset(slots), revisions, moves)
+
+
+def read_slot(
+    backend: Backend, artifact: ArtifactName, number: int
+) -> VersionRecord | VoidRecord | None:
+    """Return what stands in a slot, or None if nothing does."""
+    key = keys.version_key(artifact, number)
+    try:
+        content = backend.get(key)
+    except NotFoundError:
+        return None
+    return decode_slot(content, what=key, artifact=artifact, number=number)
+
+
+def publish(
+    backend: Backend, record: VersionRecord | VoidRecord, artifact: ArtifactName, number: int
+) -> VersionRecord | VoidRecord:
+    """Create a slot unless it is taken, and return what stands in it now, for certain.
+
+    Raises:
+        BackendError: the outcome is still unknown after several tries.
+    """
+    key = keys.version_key(artifact, number)
+    content = create_confirmed(backend, key, encode_slot(record))
+    return decode_slot(content, what=key, artifact=artifact, number=number)
+
+
+def read_last_move(backend: Backend, listing: SlotListing, number: int) -> MoveKind | None:
+    """Return the last move of a version, or None if it was never moved."""
+    last = listing.moves.get(number)
+    if last is None:
+        return None
+    key = keys.move_key(listing.artifact, number, last)
+    return decode_move(backend.get(key), what=key).kind
+
+
+def is_hidden(backend: Backend, listing: SlotListing, number: int) -> bool:
+    """Tell whether a version lies in the trash or was purged."""
+    return read_last_move(backend, listing, number) in (MoveKind.TRASH, MoveKind.PURGE)
+
+
+def iter_visible(backend: Backend, listing: SlotListing) -> Iterator[VersionRecord]:
+    """Yield the versions that are neither void nor hidden, the newest first, reading as it goes."""
+    for number in listing.newest_first():
+        if is_hidden(backend, listing, number):
+            continue
+        record = read_slot(backend, listing.artifact, number)
+        if isinstance(record, VersionRecord):
+            yield record
+
+
+def read_root_location(
+    backend: Backend, listing: SlotListing, record: VersionRecord
+) -> PageLocation:
+    """Return where the version's root lies now: in its newest revision that is not void."""
+    for k in range(listing.revisions.get(record.number, 0), 0, -1):
+        key = keys.revision_key(listing.artifact, record.number, k)
+        revision = decode_revision(backend.get(key), what=key)
+        if isinstance(revision, RevisionRecord):
+            return revision.root
+    return record.root
+
+
+def add_move(
+    backend: Backend, artifact: ArtifactName, number: int, k: int, kind: MoveKind, now_ns: int
+) -> MoveRecord:
+    """Create move `k` of a version unless it is taken; return the move that stands there now."""
+    mark = SessionId(random_bytes(SESSION_ID_BYTES))
+    move = MoveRecord(kind=kind, created_ns=now_ns, session=mark, reason="")
+    key = keys.move_key(artifact, number, k)
+    stands = decode_move(create_confirmed(backend, key, encode_move(move)), what=key)
+    return stands
+
+
+@dataclass(frozen=True, slots=True)
+class AliasState:
+    """Where an alias points after its last move; number None means that it was removed."""
+
+    alias: AliasName
+    generation: int
+    record: AliasRecord
+
+
+def read_aliases(backend: Backend, artifact: ArtifactName) -> dict[str, AliasState]:
+    """Return the last move of every alias of an artifact, removed ones too, by name."""
+    generations: dict[str, int] = {}
+    for stored in backend.list_objects(keys.aliases_prefix(artifact)):
+        parsed = keys.parse_alias_key(stored.key)
+        if parsed is not None:
+            alias, generation = parsed
+            generations[alias] = max(generations.get(alias, -1), generation)
+    return {
+        alias: _read_alias(backend, artifact, AliasName(alias), generation)
+        for alias, generation in sorted(generations.items())
+    }
+
+
+def read_alias(
+    backend: Backend, artifact: ArtifactName, alias: AliasName
+) -> AliasState | None:
+    """Return the last move of one alias, or None if it was never set."""
+    prefix = keys.alias_prefix(artifact, alias)
+    parsed = (keys.parse_alias_key(stored.key) for stored in backend.list_objects(prefix))
+    generation = max((found[1] for found in parsed if found is not None), default=None)
+    return None if generation is None else _read_alias(backend, artifact, alias, generation)
+
+
+def move_alias(
+    backend: Backend, artifact: ArtifactName, alias: AliasName, record: AliasRecord
+) -> AliasState | None:
+    """Add a move to an alias's history, after whatever others add meanwhile.
+
+    Returns:
+        The state that was replaced, or None if there was none.
+    """
+    before = read_alias(backend, artifact, alias)
+    generation = 0 if before is None else before.generation + 1
+    content = encode_alias(record)
+    while create_confirmed(
+        backend, keys.alias_key(artifact, alias, generation), content
+    ) != content:
+        before = _read_alias(backend, artifact, alias, generation)
+        generation += 1
+    return before
+
+
+def _read_alias(
+    backend: Backend, artifact: ArtifactName, alias: AliasName, generation: int
+) -> AliasState:
+    key = keys.alias_key(artifact, alias, generation)
+    return AliasState(alias, generation, decode_alias(backend.get(key), what=key))
+
+
+def unknown_artifact(backend: Backend, artifact: ArtifactName) -> NotFoundError:
+    """Build the error for an artifact that is not there, with near names."""
+    near = near_names(str(artifact), map(str, list_artifacts(backend)))
+    return NotFoundError(
+        f"no artifact {str(artifact)!r} in this store",
+        code=ErrorCode.ARTIFACT_NOT_FOUND,
+        hint=f"did you mean {near}?" if near else "cas ls lists what there is",
+    )
+
+
+def near_names(name: str, names: Iterator[str] | map[str] | list[str]) -> str:
+    """Return up to three names close to `name`, for a hint; empty if none is."""
+    from difflib import get_close_matches  # only errors need it
+
+    return ", ".join(get_close_matches(name, list(names), n=3, cutoff=0.5))

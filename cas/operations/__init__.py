@@ -1,0 +1,1 @@
+"""One user-visible act per module. Each returns an outcome and never prints."""

@@ -1,0 +1,205 @@
+"""W1 to W3 of a put: tell collectors, check the log, take the slot.
+
+Spec: specs/protocol/put.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cas.errors import CasError, ConflictError, ErrorCode
+from cas.format.session import Intent
+from cas.format.version import VersionRecord, VoidRecord
+from cas.model.names import ArtifactName
+from cas.objects.base_version import Surroundings
+from cas.objects.collection_log import LogAnswer, check_log
+from cas.objects.manifests import write_meta_blob
+from cas.objects.parts import StoreParts
+from cas.objects.sessions import WriterSession
+from cas.objects.versions import publish, read_slot
+from cas.operations.describe import Description
+from cas.operations.lay_out import Manifest, lay_out_manifest, rows_of_ids
+from cas.operations.stored_tree import StoredTree
+
+WRITE_THREADS = 4
+
+Ids = NDArray[np.uint8]
+
+
+class NotCommitted(Exception):
+    """The version must be made again: a collector was faster. Never leaves a put."""
+
+    def __init__(self, bad_blobs: frozenset[bytes] = frozenset()) -> None:
+        super().__init__("not committed")
+        self.bad_blobs = bad_blobs
+
+
+class Commit:
+    """Publishes a stored tree as the next version. Used once."""
+
+    def __init__(
+        self,
+        parts: StoreParts,
+        artifact: ArtifactName,
+        session: WriterSession,
+        found: Surroundings,
+        stored: StoredTree,
+    ) -> None:
+        self._parts = parts
+        self._backend = parts.backend
+        self._artifact = artifact
+        self._session = session
+        self._found = found
+        self._stored = stored
+        if session.first_slot is None:
+            session.first_slot = found.listing.next_slot
+        self._first_slot = session.first_slot
+
+    def run(self, description: Description, *, must_follow: bool) -> VersionRecord:
+        """Publish and return the record that stands in the slot.
+
+        Raises:
+            NotCommitted: a collector condemned something, or knows more than this writer.
+            ConflictError: `must_follow` and another version was published meanwhile.
+        """
+        manifest = lay_out_manifest(self._session.id, self._found, self._stored)
+        intent = self._final_intent(manifest)
+        self._write_all(manifest, intent)
+        stamp = self._check(manifest)
+        return self._take_slot(manifest, description, stamp, must_follow=must_follow)
+
+    # -- W1
+
+    def _final_intent(self, manifest: Manifest) -> Intent:
+        """Name all that the version needs: new pages and every blob they speak of by id, reused
+        pages behind the root of the base version, which is stored."""
+        base = self._found.base
+        behind = (base.root_location,) if base is not None and manifest.reuses_pages else ()
+        meta_ids = sorted({blob.blob_id.raw for blob in manifest.new_blobs})
+        return Intent(
+            session=self._session.id,
+            k=self._session.next_intent,
+            final=True,
+            artifact=str(self._artifact),
+            slot=self._first_slot,
+            revision=None,
+            blob_ids=manifest.data_ids,
+            meta_ids=b"".join(meta_ids),
+            pages=behind,
+            stamp=self._found.stamp,
+            created_ns=self._parts.clock.now_ns(),
+        )
+
+    def _write_all(self, manifest: Manifest, intent: Intent) -> None:
+        """Write pages, root, index segment and intent side by side; all of it is durable after.
+
+        The intent may be there first: it names every blob by id.
+        """
+        stored, stamp = self._stored, self._found.stamp
+        jobs: list[Callable[[], None]] = [
+            lambda blob=blob: write_meta_blob(self._backend, blob)  # type: ignore[misc]
+            for blob in manifest.new_blobs
+        ]
+        jobs.append(lambda: self._session.put_intent(intent))
+        jobs.append(lambda: stored.write_segment(stamp))
+        with ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="cas-commit") as pool:
+            for future in [pool.submit(job) for job in jobs]:
+                future.result()
+        stored.sent_bytes += sum(blob.size for blob in manifest.new_blobs)
+
+    # -- W2
+
+    def _check(self, manifest: Manifest) -> int:
+        ids: list[Ids] = []
+
+        def needed() -> Ids:
+            metas = [blob.blob_id.raw for blob in manifest.new_blobs]
+            tables = [page.page.blob_ids for page in self._stored.pages]
+            base = self._found.base
+            if base is not None:
+                metas += [one.blob_id.raw for one in base.page_locations.values()]
+                metas.append(base.root_location.blob_id.raw)
+            ids.append(np.unique(np.concatenate([rows_of_ids(metas), *tables]), axis=0))
+            return ids[-1]
+
+        stamps = [page.stamp for page in self._stored.pages]
+        stamp = min(stamps, default=self._found.stamp)
+        checked = check_log(self._backend, min(stamp, self._found.stamp), needed)
+        if checked.answer is LogAnswer.BAD:
+            bad = ids[-1][checked.bad]
+            raise NotCommitted(frozenset(row.tobytes() for row in bad))
+        if checked.answer is LogAnswer.STALE:
+            raise NotCommitted
+        return checked.stamp
+
+    # -- W3
+
+    def _take_slot(
+        self, manifest: Manifest, description: Description, stamp: int, *, must_follow: bool
+    ) -> VersionRecord:
+        number = self._first_slot
+        while True:
+            record = self._record(manifest, description, number, stamp)
+            try:
+                stands = publish(self._backend, record, self._artifact, number)
+            except BaseException:
+                self._give_up(number)
+                raise
+            if stands.session == self._session.id:
+                if isinstance(stands, VersionRecord):
+                    return stands
+                # A collector took this session for dead and settled it.
+                self._session.renew()
+                raise NotCommitted
+            if must_follow and isinstance(stands, VersionRecord):
+                raise ConflictError(
+                    f"{self._artifact}:v{number} was published meanwhile",
+                    code=ErrorCode.PARENT_MOVED,
+                    hint="look at it, then put again",
+                )
+            number += 1
+
+    def _give_up(self, number: int) -> None:
+        """The slot may or may not be ours, now or later: settle that before intents go.
+
+        If not even that can be done the intents stay, and a collector settles the session.
+        """
+        settled = False
+        with suppress(CasError):
+            void = VoidRecord(self._session.id)
+            publish(self._backend, void, self._artifact, number)
+            settled = read_slot(self._backend, self._artifact, number) is not None
+        if not settled:
+            self._session.abandon()
+
+    def _record(
+        self, manifest: Manifest, description: Description, number: int, stamp: int
+    ) -> VersionRecord:
+        base = self._found.base
+        stored = self._stored
+        return VersionRecord(
+            artifact=self._artifact,
+            number=number,
+            digest=stored.digest,
+            totals=stored.totals,
+            root=manifest.root,
+            parent=base.record.number if base else None,
+            type=description.type,
+            description=description.description,
+            message=description.message,
+            metadata=description.metadata,
+            inputs=description.inputs,
+            producer=description.producer,
+            created_ns=self._parts.clock.now_ns(),
+            session=self._session.id,
+            stamp=stamp,
+            new_bytes=stored.counts.new_bytes,
+            stored_bytes=stored.stored_bytes,
+            extra={},
+        )
+

@@ -1,0 +1,121 @@
+"""What a version says of itself: type, description, metadata, inputs, and who made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cas.errors import ErrorCode, InvalidInputError
+from cas.format.version import Lineage
+from cas.model.names import Ref
+from cas.objects.base_version import BaseVersion
+from cas.objects.parts import StoreParts
+from cas.operations.outcomes import DEFAULT_TYPE, PutOptions
+from cas.operations.provenance import find_provenance
+from cas.operations.resolve import resolve_record
+
+MAXIMUM_TEXT_BYTES = 8 << 10
+MAXIMUM_METADATA_BYTES = 32 << 10
+MAXIMUM_TYPE_BYTES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """The descriptive fields of a version record."""
+
+    type: str
+    description: str
+    message: str
+    metadata: dict[str, Any]
+    inputs: tuple[Lineage, ...]
+    producer: dict[str, Any]
+
+
+def describe_version(
+    parts: StoreParts, base: BaseVersion | None, options: PutOptions
+) -> Description:
+    """Check what the options say and look up the rest.
+
+    Raises:
+        InvalidInputError: a text or the metadata is too long, or not what JSON can hold.
+        NotFoundError: an input version does not exist.
+    """
+    check_options(options)
+    last_type = base.record.type if base else DEFAULT_TYPE
+    return Description(
+        type=options.type or last_type,
+        description=options.description,
+        message=options.message,
+        metadata=dict(options.metadata),
+        inputs=tuple(_lineage(parts, text) for text in options.inputs),
+        producer=find_provenance(options.command) if options.provenance else {},
+    )
+
+
+def check_options(options: PutOptions) -> None:
+    """Refuse what no record can hold, before anything is stored."""
+    for name, text, limit in (
+        ("description", options.description, MAXIMUM_TEXT_BYTES),
+        ("message", options.message, MAXIMUM_TEXT_BYTES),
+        ("type", options.type or "", MAXIMUM_TYPE_BYTES),
+    ):
+        if len(text.encode("utf-8", "surrogateescape")) > limit:
+            raise InvalidInputError(
+                f"the {name} is longer than {limit} bytes",
+                code=ErrorCode.INVALID_OPTION,
+                hint="put long texts into a file of the version",
+            )
+    _check_json(options.metadata, "metadata", 0)
+    if _weight(options.metadata) > MAXIMUM_METADATA_BYTES:
+        raise InvalidInputError(
+            f"the metadata takes more than {MAXIMUM_METADATA_BYTES} bytes",
+            code=ErrorCode.INVALID_OPTION,
+            hint="put large values into a file of the version",
+        )
+
+
+def _check_json(value: object, where: str, level: int) -> None:
+    if level > 6:
+        raise InvalidInputError(f"{where} is nested too deep", code=ErrorCode.INVALID_OPTION)
+    if value is None or isinstance(value, bool | int | float | str):
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+            raise InvalidInputError(
+                f"{where} is a number beyond 64 bits", code=ErrorCode.INVALID_OPTION
+            )
+        return
+    if isinstance(value, list | tuple):
+        for at, item in enumerate(value):
+            _check_json(item, f"{where}[{at}]", level + 1)
+        return
+    if hasattr(value, "items"):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidInputError(
+                    f"{where} has a key that is no text: {key!r}", code=ErrorCode.INVALID_OPTION
+                )
+            _check_json(item, f"{where}.{key}", level + 1)
+        return
+    raise InvalidInputError(
+        f"{where} is a {type(value).__name__}, which JSON cannot hold",
+        code=ErrorCode.INVALID_OPTION,
+    )
+
+
+def _weight(value: object) -> int:
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "surrogateescape")) + 5
+    if isinstance(value, list | tuple):
+        return 5 + sum(map(_weight, value))
+    if hasattr(value, "items"):
+        return 5 + sum(_weight(key) + _weight(item) for key, item in value.items())
+    return 9
+
+
+def _lineage(parts: StoreParts, text: str) -> Lineage:
+    record = resolve_record(parts, Ref.parse(text)).record
+    return Lineage(
+        artifact=str(record.artifact),
+        number=record.number,
+        digest=record.digest,
+        store_id=parts.config.store_id,
+    )

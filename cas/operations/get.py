@@ -1,0 +1,330 @@
+"""Get: a version, or a part of it, becomes local files.
+
+What is on disk already and matches is not fetched; what differs is not touched unless asked.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from cas.environment import monotonic_seconds, random_bytes
+from cas.errors import (
+    AlreadyExistsError,
+    CasError,
+    CorruptionError,
+    ErrorCode,
+    InvalidInputError,
+    NotFoundError,
+)
+from cas.format.manifest import MODE_EXECUTABLE, Page
+from cas.model.entry import EntryKind, path_to_bytes, path_to_text
+from cas.model.names import Ref
+from cas.model.progress import Cancel, Progress
+from cas.objects.parts import StoreParts
+from cas.operations.outcomes import GetOptions, GetOutcome
+from cas.operations.pinned import PinnedVersion
+from cas.operations.select import Selection, SelectedPage, select_pages
+from cas.operations.version_pages import PageContents
+from cas.transfer.budget import MemoryBudget
+from cas.transfer.download import Download, WantedFile
+from cas.transfer.existing import matches_file
+from cas.transfer.safe_paths import find_conflicts, leads_outside
+from cas.transfer.target import PendingFile, TargetTree, require_folder
+from cas.transfer.tree import SkippedFile
+
+BATCH_ENTRIES = 1 << 16
+SHOWN_PROBLEMS = 5
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a get did so far, and what it left out."""
+
+    total_files: int = 0
+    total_bytes: int = 0
+    files: int = 0
+    size: int = 0
+    unchanged_files: int = 0
+    fetched_bytes: int = 0
+    written_bytes: int = 0
+    skipped: list[SkippedFile] = field(default_factory=list)
+    links: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+def get(
+    parts: StoreParts, version: PinnedVersion, path: str, dest: str, options: GetOptions
+) -> GetOutcome:
+    """Write what a version holds at or below `path` into the folder `dest`.
+
+    Raises:
+        NotFoundError: the version has no such path, or no pattern fits any.
+        AlreadyExistsError: local files differ, and `overwrite` is not set; nothing was written.
+        InvalidInputError: names fall together or cannot be made here; nothing was written.
+        CorruptionError: the store has other bytes than it must.
+        OSError: a local file cannot be written.
+    """
+    started = monotonic_seconds()
+    cancel = options.cancel or Cancel()
+    root = os.fsencode(os.path.abspath(dest))
+    require_folder(root)
+    selection = select_pages(version, path_to_bytes(path), options.include, options.exclude)
+    tally = _Tally()
+    paths = [one for page in selection.pages() for one in page.targets]
+    if not paths and (path or options.include or options.exclude):
+        raise _nothing(version, path)
+    is_new = not os.path.isdir(root) or not os.listdir(root)
+    target = TargetTree(root)
+    try:
+        _refuse_conflicts(paths, root)
+        del paths
+        present = _Present(target, is_new=is_new)
+        _tally_and_refuse_changes(selection, present, options, tally, cancel)
+        _fetch(parts, selection, present, target, options, version, tally, cancel)
+        _make_links(target, options, tally)
+    finally:
+        target.close()
+    return GetOutcome(
+        artifact=str(version.record.artifact),
+        number=version.record.number,
+        digest=version.record.digest,
+        dest=dest,
+        files=tally.files,
+        size=tally.size,
+        fetched_bytes=tally.fetched_bytes,
+        written_bytes=tally.written_bytes,
+        unchanged_files=tally.unchanged_files,
+        skipped=tuple(tally.skipped),
+        seconds=monotonic_seconds() - started,
+    )
+
+
+def _nothing(version: PinnedVersion, path: str) -> CasError:
+    ref = Ref(version.record.artifact, number=version.record.number)
+    what = f"has no {path!r}" if path else "has nothing that fits the patterns"
+    return NotFoundError(
+        f"{ref} {what}", code=ErrorCode.PATH_NOT_FOUND, hint=f"cas ls {ref} lists what it has"
+    )
+
+
+def _refuse_conflicts(paths: list[bytes], root: bytes) -> None:
+    problems = find_conflicts(
+        paths, folds_case=_folds_case(root), is_windows=sys.platform == "win32"
+    )
+    if problems:
+        shown = "; ".join(problems[:SHOWN_PROBLEMS])
+        more = f" and {len(problems) - SHOWN_PROBLEMS} more" if problems[SHOWN_PROBLEMS:] else ""
+        raise InvalidInputError(
+            f"these paths cannot be made here: {shown}{more}",
+            code=ErrorCode.INVALID_PATH,
+            hint="get into another file system, or leave them out with --exclude",
+        )
+
+
+def _folds_case(root: bytes) -> bool:
+    """Try it: whether two names that differ in case are one file here."""
+    name = b".cas-case-" + random_bytes(6).hex().encode()
+    path = os.path.join(root, name)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        return os.path.lexists(os.path.join(root, name.upper()))
+    finally:
+        os.unlink(path)
+
+
+class _Present:
+    """What the target has already."""
+
+    def __init__(self, target: TargetTree, *, is_new: bool) -> None:
+        self._target = target
+        self._is_new = is_new
+        self.unchanged: set[bytes] = set()
+
+    def differs(self, page: Page, row: int, path: bytes, link: bytes | None) -> str | None:
+        """Return why the entry cannot simply be written, or None; note it if it is there."""
+        if self._is_new:
+            return None
+        status = self._target.status(path)
+        if status is None:
+            return None
+        kind = EntryKind(int(page.kinds[row]))
+        executable = bool(page.modes[row] & MODE_EXECUTABLE)
+        wanted = page.hashes[row].tobytes()
+        same = matches_file(
+            self._target, path, status, kind, int(page.sizes[row]), wanted, link
+        )
+        if same is None:
+            return "is something else"
+        if not same:
+            return "differs"
+        self.unchanged.add(path)
+        if kind is EntryKind.FILE and bool(status.st_mode & 0o100) != executable:
+            self._target.set_executable(path, executable=executable)
+        return None
+
+
+def _tally_and_refuse_changes(
+    selection: Selection, present: _Present, options: GetOptions, tally: _Tally, cancel: Cancel
+) -> None:
+    """Count what there is to do, and find every local file that stands in the way."""
+    changed: list[bytes] = []
+    blocked: list[bytes] = []
+    for page in selection.pages():
+        cancel.check()
+        contents = PageContents(page.page)
+        for row, path in zip(page.rows, page.targets, strict=True):
+            kind = page.page.kinds[row]
+            if kind == EntryKind.FILE:
+                tally.total_files += 1
+                tally.total_bytes += int(page.page.sizes[row])
+            link = contents.inline(row) if kind == EntryKind.SYMLINK else None
+            reason = present.differs(page.page, row, path, link)
+            if reason is not None:
+                (changed if reason == "differs" else blocked).append(path)
+    if blocked or (changed and not options.overwrite):
+        found = blocked or changed
+        shown = ", ".join(path_to_text(path) for path in found[:SHOWN_PROBLEMS])
+        more = f" and {len(found) - SHOWN_PROBLEMS} more" if found[SHOWN_PROBLEMS:] else ""
+        raise AlreadyExistsError(
+            f"the target has other things under these names: {shown}{more}"
+            if blocked
+            else f"local files differ from the version: {shown}{more}",
+            code=ErrorCode.TARGET_EXISTS,
+            hint="move them away" if blocked else "--overwrite replaces them",
+        )
+
+
+def _fetch(
+    parts: StoreParts,
+    selection: Selection,
+    present: _Present,
+    target: TargetTree,
+    options: GetOptions,
+    version: PinnedVersion,
+    tally: _Tally,
+    cancel: Cancel,
+) -> None:
+    verify = options.verify_files
+    if verify is None:
+        verify = version.is_digest_pinned
+    jobs = options.jobs or parts.jobs
+    budget = MemoryBudget(parts.memory_bytes)
+    for batch in _batches(selection, present, target, tally):
+        download = Download(
+            parts.backend,
+            parts.tables,
+            target,
+            budget,
+            jobs=jobs,
+            cancel=cancel,
+            report=lambda: _report(options, tally, download),  # noqa: B023 - used in this turn only
+            finished=_finish_verified if verify else _finish,
+        )
+        download.run(batch)
+        tally.fetched_bytes += download.counts.fetched_bytes
+        tally.written_bytes += sum(file.size for file in batch)
+
+
+def _batches(
+    selection: Selection, present: _Present, target: TargetTree, tally: _Tally
+) -> Iterator[list[WantedFile]]:
+    """Make folders, note links, and yield the files to fetch, a bounded number at a time."""
+    batch: list[WantedFile] = []
+    for page in selection.pages():
+        _add_wanted(page, present, target, tally, batch)
+        if len(batch) >= BATCH_ENTRIES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _add_wanted(
+    selected: SelectedPage,
+    present: _Present,
+    target: TargetTree,
+    tally: _Tally,
+    batch: list[WantedFile],
+) -> None:
+    page = selected.page
+    contents = PageContents(page)
+    sizes, modes, kinds = page.sizes.tolist(), page.modes.tolist(), page.kinds.tolist()
+    for row, path in zip(selected.rows, selected.targets, strict=True):
+        kind = kinds[row]
+        if kind == EntryKind.FILE:
+            tally.files += 1
+            tally.size += sizes[row]
+        if path in present.unchanged:
+            tally.unchanged_files += kind == EntryKind.FILE
+        elif kind == EntryKind.FILE:
+            extents = contents.extents(row)
+            batch.append(
+                WantedFile(
+                    path,
+                    sizes[row],
+                    bool(modes[row] & MODE_EXECUTABLE),
+                    page.hashes[row].tobytes(),
+                    None if extents else contents.inline(row),
+                    extents,
+                )
+            )
+        elif kind == EntryKind.DIRECTORY:
+            target.make_folder(path)
+        elif kind == EntryKind.SYMLINK:
+            tally.links.append((path, contents.inline(row)))
+        else:
+            reason = "is an external reference; cas does not fetch those"
+            tally.skipped.append(SkippedFile(path_to_text(path), reason))
+
+
+def _finish(wanted: WantedFile, pending: PendingFile) -> None:
+    pending.commit()
+
+
+def _finish_verified(wanted: WantedFile, pending: PendingFile) -> None:
+    """Hash the whole file before it appears: its hash is what the digest vouches for."""
+    hasher = blake3(max_threads=blake3.AUTO)
+    with os.fdopen(os.dup(pending.descriptor), "rb", buffering=0) as file:
+        file.seek(0)
+        while block := file.read(8 << 20):
+            hasher.update(block)
+    if hasher.digest() != wanted.hash:
+        raise CorruptionError(
+            f"{path_to_text(wanted.path)}: the store has other bytes than its hash says",
+            code=ErrorCode.DIGEST_MISMATCH,
+        )
+    pending.commit()
+
+
+def _make_links(target: TargetTree, options: GetOptions, tally: _Tally) -> None:
+    """Make links last, so that nothing is ever written through one."""
+    for path, link in tally.links:
+        if leads_outside(path, link) and not options.outside_links:
+            reason = f"link to {path_to_text(link)} leads out of the target (--outside-links)"
+            tally.skipped.append(SkippedFile(path_to_text(path), reason))
+            continue
+        try:
+            target.make_link(path, link)
+        except (OSError, NotImplementedError) as error:
+            tally.skipped.append(SkippedFile(path_to_text(path), f"link not made: {error}"))
+
+
+def _report(options: GetOptions, tally: _Tally, download: Download) -> None:
+    if options.progress is None:
+        return
+    counts = download.counts
+    options.progress(
+        Progress(
+            phase="get",
+            total_files=tally.total_files,
+            done_files=tally.unchanged_files + counts.done_files,
+            total_bytes=tally.total_bytes,
+            done_bytes=tally.written_bytes + counts.written_bytes,
+            sent_bytes=tally.fetched_bytes + counts.fetched_bytes,
+        )
+    )
+

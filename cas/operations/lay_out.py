@@ -1,0 +1,94 @@
+"""The manifest of a version to be: which pages are new, and where every page and the root will lie.
+
+Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from cas.format.manifest import Root, encode_root
+from cas.model.entry import PageLocation
+from cas.model.ids import SessionId
+from cas.objects.base_version import Surroundings
+from cas.objects.blobs import AssembledBlob
+from cas.objects.manifests import assemble_pages
+from cas.operations.stored_tree import NewPage, StoredTree
+
+Ids = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Where the root will lie, and what has to be written before it can be pointed at.
+
+    Attributes:
+        new_blobs: meta blobs of new pages and of the root.
+        data_ids: ids of the data blobs that new pages speak of, sorted and joined.
+        reuses_pages: whether some pages are the base version's.
+    """
+
+    root: PageLocation
+    new_blobs: list[AssembledBlob]
+    data_ids: bytes
+    reuses_pages: bool
+
+
+def lay_out_manifest(session: SessionId, found: Surroundings, stored: StoredTree) -> Manifest:
+    """Lay out the pages that the base version does not have, and a root that names all."""
+    base = found.base
+    known = base.page_locations if base else {}
+    fresh = {p.page_id.raw: p for p in stored.pages if p.page_id.raw not in known}
+    written = assemble_pages(session, [page.content for page in fresh.values()])
+    located = known | dict(zip(fresh, written.locations, strict=True))
+    locations = [located[page.page_id.raw] for page in stored.pages]
+    root = _encode_root(stored, locations)
+    if base is not None and blake3(root).digest() == base.root_location.page_id.raw:
+        return Manifest(base.root_location, [], b"", reuses_pages=True)
+    stored_root = assemble_pages(session, [root])
+    return Manifest(
+        stored_root.locations[0],
+        written.blobs + stored_root.blobs,
+        _data_ids(list(fresh.values())),
+        reuses_pages=len(fresh) < len({page.page_id.raw for page in stored.pages}),
+    )
+
+
+def rows_of_ids(ids: Sequence[bytes]) -> Ids:
+    """Return 32-byte ids as an array of shape (n, 32)."""
+    return np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 32)
+
+
+def _encode_root(stored: StoredTree, locations: list[PageLocation]) -> bytes:
+    blobs: dict[bytes, tuple[int, int, int]] = {}
+    rows = []
+    for location in locations:
+        entry = (len(blobs), location.blob_size, 0)
+        rows.append(blobs.setdefault(location.blob_id.raw, entry)[0])
+    pages = stored.pages
+    return encode_root(
+        Root(
+            digest=stored.digest,
+            totals=stored.totals,
+            page_ids=rows_of_ids([page.page_id.raw for page in pages]),
+            page_entries=np.array([len(page.page.paths) for page in pages], np.uint32),
+            first_paths=[page.page.paths[0] for page in pages],
+            page_blobs=np.array(rows, np.uint32),
+            page_offsets=np.array([one.offset for one in locations], np.uint32),
+            page_lengths=np.array([one.length for one in locations], np.uint32),
+            blob_ids=rows_of_ids(list(blobs)),
+            blob_sizes=np.array([size for _, size, _ in blobs.values()], np.uint32),
+            table_offsets=np.zeros(len(blobs), np.uint32),
+        )
+    )
+
+
+def _data_ids(pages: list[NewPage]) -> bytes:
+    """The ids of all data blobs that pages speak of, sorted, each once."""
+    found = {row.tobytes() for page in pages for row in page.page.blob_ids}
+    return b"".join(sorted(found))

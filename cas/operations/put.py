@@ -1,0 +1,163 @@
+"""Put: a local tree or a stream becomes the next version of an artifact.
+
+The order of the steps is the commit protocol's (specs/protocol/put.md): W0 stores what is new,
+W1 tells every collector what the version needs, W2 checks that none of it is about to go, W3 takes
+the slot. Whatever step it dies at, nothing that was published is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cas.environment import monotonic_seconds
+from cas.errors import ConflictError, ErrorCode, InvalidInputError
+from cas.format.version import VersionRecord
+from cas.model.names import AliasName, ArtifactName, Ref
+from cas.objects.base_version import Surroundings, read_surroundings
+from cas.objects.parts import StoreParts
+from cas.objects.sessions import WriterSession
+from cas.operations.commit import Commit, NotCommitted
+from cas.operations.describe import describe_version
+from cas.operations.move_alias import move_aliases
+from cas.operations.outcomes import PutOptions, PutOutcome
+from cas.operations.resolve import resolve_record
+from cas.operations.store_tree import Source, store_tree
+from cas.operations.stored_tree import StoredTree
+
+# Each new try begins with what a collector did to the one before; more than a few in a row means
+# that somebody collects in a loop.
+COMMIT_ATTEMPTS = 8
+
+
+def put(
+    parts: StoreParts, source: Source, artifact: ArtifactName, options: PutOptions
+) -> PutOutcome:
+    """Store the source as the next version, unless it is what the newest version holds.
+
+    When this returns the version is durable and can no longer be lost.
+
+    Raises:
+        NotFoundError: a source, or a version that an option names, does not exist.
+        InvalidInputError: an option or a name is not allowed, or there is nothing to put.
+        IncompleteError: some files could not be read; nothing was published.
+        ConflictError: `if_parent` is not the newest version.
+        BackendError: the storage failed; a later put resumes where this one stopped.
+        CorruptionError: the newest version cannot be read.
+    """
+    started = monotonic_seconds()
+    aliases = tuple(AliasName(alias) for alias in options.aliases)
+    session = WriterSession(parts.backend)
+    bad_blobs: frozenset[bytes] = frozenset()
+    try:
+        for _ in range(COMMIT_ATTEMPTS):
+            found = read_surroundings(parts.backend, parts.pages, artifact)
+            _check_parent(parts, found, options)
+            with store_tree(parts, source, options, session, found, bad_blobs) as stored:
+                base = found.base
+                if base and base.record.digest == stored.digest and not options.force:
+                    stored.save_journal(found.stamp)
+                    outcome = _outcome(stored, base.record, created=False)
+                    break
+                _refuse_nothing(stored, options)
+                try:
+                    record = _commit(parts, artifact, options, session, found, stored)
+                except NotCommitted as again:
+                    bad_blobs |= again.bad_blobs
+                    continue
+                stored.save_journal(record.stamp)
+                outcome = _outcome(stored, record, created=True)
+                break
+        else:
+            raise ConflictError(
+                f"collections removed what {artifact} needs {COMMIT_ATTEMPTS} times in a row",
+                code=ErrorCode.LOST_RACE,
+                hint="put again when no collection runs",
+            )
+    finally:
+        session.close()
+    moved = move_aliases(parts, artifact, outcome.number, outcome.digest, aliases)
+    return replace(
+        outcome,
+        aliases=tuple(str(move.alias) for move in moved),
+        warnings=outcome.warnings + _ignored_options(outcome, options),
+        seconds=monotonic_seconds() - started,
+    )
+
+
+def _commit(
+    parts: StoreParts,
+    artifact: ArtifactName,
+    options: PutOptions,
+    session: WriterSession,
+    found: Surroundings,
+    stored: StoredTree,
+) -> VersionRecord:
+    description = describe_version(parts, found.base, options)
+    commit = Commit(parts, artifact, session, found, stored)
+    return commit.run(description, must_follow=options.if_parent is not None)
+
+
+def _check_parent(parts: StoreParts, found: Surroundings, options: PutOptions) -> None:
+    if options.if_parent is None:
+        return
+    ref = Ref.parse(options.if_parent)
+    expected = resolve_record(parts, ref).record
+    base = found.base
+    if base is None or (base.record.artifact, base.record.number) != (
+        expected.artifact,
+        expected.number,
+    ):
+        newest = f"{found.listing.artifact}:v{base.record.number}" if base else "none"
+        raise ConflictError(
+            f"the newest version is {newest}, not {options.if_parent}",
+            code=ErrorCode.PARENT_MOVED,
+            hint="look at what was published meanwhile, then put again",
+        )
+
+
+def _refuse_nothing(stored: StoredTree, options: PutOptions) -> None:
+    if stored.totals.entries == 0 and not options.force:
+        raise InvalidInputError(
+            "there is nothing to put: the source has no files, or all are excluded",
+            code=ErrorCode.INVALID_OPTION,
+            hint="--force makes an empty version all the same",
+        )
+
+
+def _ignored_options(outcome: PutOutcome, options: PutOptions) -> tuple[str, ...]:
+    """Say what a put without a new version could not record."""
+    if outcome.created:
+        return ()
+    given = {
+        "description": options.description,
+        "message": options.message,
+        "metadata": options.metadata,
+    }
+    ignored = [name for name, value in given.items() if value]
+    if not ignored:
+        return ()
+    return (f"nothing changed, so {', '.join(ignored)} was not recorded (use --force)",)
+
+
+def _outcome(stored: StoredTree, record: VersionRecord, *, created: bool) -> PutOutcome:
+    counts = stored.counts
+    return PutOutcome(
+        artifact=str(record.artifact),
+        number=record.number,
+        digest=record.digest,
+        created=created,
+        totals=stored.totals,
+        read_bytes=counts.read_bytes,
+        new_bytes=counts.new_bytes,
+        stored_bytes=stored.stored_bytes,
+        sent_bytes=stored.sent_bytes,
+        resumed_bytes=counts.resumed_bytes,
+        refused_bytes=stored.refused_bytes,
+        read_files=counts.read_files,
+        reused_files=stored.totals.files - counts.read_files,
+        skipped=tuple(stored.skipped),
+        warnings=(),
+        aliases=(),
+        seconds=0.0,
+    )
+

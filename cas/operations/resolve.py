@@ -1,0 +1,134 @@
+"""References become version records: numbers, aliases, digests and `latest`.
+
+A hidden or void target is an error that names it; never does a name silently lead elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cas.errors import ErrorCode, InvalidInputError, NotFoundError
+from cas.format.version import MoveKind, VersionRecord
+from cas.model.ids import DIGEST_BYTES
+from cas.model.names import ArtifactName, Ref
+from cas.objects.parts import StoreParts
+from cas.objects.versions import (
+    SlotListing,
+    iter_visible,
+    list_slots,
+    near_names,
+    read_alias,
+    read_aliases,
+    read_last_move,
+    read_slot,
+    unknown_artifact,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedVersion:
+    """A visible version, and the listing that it was found in."""
+
+    record: VersionRecord
+    listing: SlotListing
+    is_digest_pinned: bool = False
+
+
+def resolve_record(parts: StoreParts, ref: Ref) -> ResolvedVersion:
+    """Find the version that a reference names.
+
+    Raises:
+        NotFoundError: no such artifact, version or alias, or it was deleted.
+        InvalidInputError: a digest prefix fits several versions.
+    """
+    listing = list_slots(parts.backend, ref.artifact)
+    if not listing.slots:
+        raise unknown_artifact(parts.backend, ref.artifact)
+    if ref.digest_prefix is not None:
+        return _by_digest(parts, listing, ref.digest_prefix)
+    if ref.number is not None:
+        return ResolvedVersion(read_visible(parts, listing, ref.number, str(ref)), listing)
+    if ref.alias is not None:
+        return _by_alias(parts, listing, ref)
+    record = next(iter_visible(parts.backend, listing), None)
+    if record is None:
+        raise NotFoundError(
+            f"every version of {ref.artifact} was deleted",
+            code=ErrorCode.VERSION_DELETED,
+            hint=f"cas log {ref.artifact} lists them; cas restore brings back what is in the trash",
+        )
+    return ResolvedVersion(record, listing)
+
+
+def read_visible(
+    parts: StoreParts, listing: SlotListing, number: int, asked: str
+) -> VersionRecord:
+    """Read a version that must be there and not hidden; `asked` is what the user wrote."""
+    artifact = listing.artifact
+    move = read_last_move(parts.backend, listing, number)
+    if move is MoveKind.PURGE:
+        raise NotFoundError(
+            f"{asked}: {artifact}:v{number} was deleted for good", code=ErrorCode.VERSION_DELETED
+        )
+    if move is MoveKind.TRASH:
+        raise NotFoundError(
+            f"{asked}: {artifact}:v{number} is in the trash",
+            code=ErrorCode.VERSION_DELETED,
+            hint=f"cas restore {artifact}:v{number} brings it back",
+        )
+    record = read_slot(parts.backend, artifact, number)
+    if isinstance(record, VersionRecord):
+        return record
+    if record is not None:
+        raise NotFoundError(
+            f"{artifact}:v{number} was never finished: its put was abandoned",
+            code=ErrorCode.VERSION_NOT_FOUND,
+        )
+    newest = max(listing.slots)
+    raise NotFoundError(
+        f"{artifact} has no version v{number}; the newest is v{newest}",
+        code=ErrorCode.VERSION_NOT_FOUND,
+        hint=f"cas log {artifact} lists them",
+    )
+
+
+def _by_alias(parts: StoreParts, listing: SlotListing, ref: Ref) -> ResolvedVersion:
+    assert ref.alias is not None
+    state = read_alias(parts.backend, ref.artifact, ref.alias)
+    if state is None or state.record.number is None:
+        states = read_aliases(parts.backend, ref.artifact)
+        names = [name for name, one in states.items() if one.record.number is not None]
+        near = near_names(str(ref.alias), [*names, "latest"]) or ", ".join(names[:5])
+        raise NotFoundError(
+            f"{ref.artifact} has no alias {str(ref.alias)!r}",
+            code=ErrorCode.ALIAS_NOT_FOUND,
+            hint=f"did you mean {near}?" if near else f"cas log {ref.artifact} lists versions",
+        )
+    return ResolvedVersion(
+        read_visible(parts, listing, state.record.number, str(ref)), listing
+    )
+
+
+def _by_digest(parts: StoreParts, listing: SlotListing, prefix: str) -> ResolvedVersion:
+    artifact: ArtifactName = listing.artifact
+    found = [
+        record
+        for record in iter_visible(parts.backend, listing)
+        if record.digest.hex.startswith(prefix)
+    ]
+    if not found:
+        raise NotFoundError(
+            f"{artifact} has no version whose digest begins with {prefix}",
+            code=ErrorCode.VERSION_NOT_FOUND,
+            hint=f"cas log {artifact} lists them",
+        )
+    if len({record.digest for record in found}) > 1:
+        numbers = ", ".join(f"v{record.number}" for record in found)
+        raise InvalidInputError(
+            f"{artifact}:{prefix} fits several versions: {numbers}",
+            code=ErrorCode.INVALID_REF,
+            hint="write more digits",
+        )
+    return ResolvedVersion(
+        found[0], listing, is_digest_pinned=len(prefix) == 2 * DIGEST_BYTES
+    )

@@ -1,0 +1,164 @@
+"""What artifacts and versions there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from cas.format.version import Lineage, MoveKind, VersionRecord
+from cas.model.entry import Totals
+from cas.model.ids import VersionDigest
+from cas.model.names import ArtifactName
+from cas.objects.parts import StoreParts
+from cas.objects.versions import (
+    SlotListing,
+    iter_visible,
+    list_artifacts,
+    list_slots,
+    read_aliases,
+    read_last_move,
+    read_slot,
+    unknown_artifact,
+)
+
+READERS = 16
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactSummary:
+    """An artifact at a glance: `latest` is the newest visible version, `size` its bytes."""
+
+    name: str
+    type: str
+    versions: int
+    latest: int | None
+    size: int
+    created_ns: int
+    aliases: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSummary:
+    """A version at a glance. A void one has no digest: its put was abandoned.
+
+    Attributes:
+        state: `live`, `trashed`, `purged` or `void`.
+    """
+
+    artifact: str
+    number: int
+    state: str
+    digest: VersionDigest | None = None
+    aliases: tuple[str, ...] = ()
+    totals: Totals | None = None
+    new_bytes: int = 0
+    stored_bytes: int = 0
+    created_ns: int = 0
+    type: str = ""
+    description: str = ""
+    message: str = ""
+    parent: int | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    producer: dict[str, Any] = field(default_factory=dict)
+    inputs: tuple[Lineage, ...] = ()
+
+
+def show_artifacts(parts: StoreParts) -> list[ArtifactSummary]:
+    """Return the artifacts that have a version or had one, by name."""
+    names = list_artifacts(parts.backend)
+    found = _map(parts, lambda name: _summarize(parts, name), names)
+    return [summary for summary in found if summary is not None]
+
+
+def show_versions(
+    parts: StoreParts, artifact: ArtifactName, *, include_hidden: bool
+) -> list[VersionSummary]:
+    """Return the versions of an artifact, the newest first.
+
+    Raises:
+        NotFoundError: there is no such artifact.
+    """
+    listing = list_slots(parts.backend, artifact)
+    if not listing.slots:
+        raise unknown_artifact(parts.backend, artifact)
+    aliases = live_aliases(parts, artifact)
+    summaries = _map(
+        parts,
+        lambda number: summarize_version(parts, listing, number, aliases),
+        listing.newest_first(),
+    )
+    return [one for one in summaries if include_hidden or one.state == "live"]
+
+
+def live_aliases(parts: StoreParts, artifact: ArtifactName) -> dict[str, int]:
+    """Return where the aliases of an artifact point; removed ones are left out."""
+    states = read_aliases(parts.backend, artifact)
+    return {
+        alias: state.record.number
+        for alias, state in states.items()
+        if state.record.number is not None
+    }
+
+
+def summarize_version(
+    parts: StoreParts, listing: SlotListing, number: int, aliases: dict[str, int]
+) -> VersionSummary:
+    """Read one slot of a listing."""
+    artifact = str(listing.artifact)
+    record = read_slot(parts.backend, listing.artifact, number)
+    if not isinstance(record, VersionRecord):
+        return VersionSummary(artifact=artifact, number=number, state="void")
+    move = read_last_move(parts.backend, listing, number)
+    state = {MoveKind.TRASH: "trashed", MoveKind.PURGE: "purged"}.get(move, "live")  # type: ignore[arg-type]
+    return VersionSummary(
+        artifact=artifact,
+        number=number,
+        state=state,
+        digest=record.digest,
+        aliases=tuple(alias for alias, target in sorted(aliases.items()) if target == number),
+        totals=record.totals,
+        new_bytes=record.new_bytes,
+        stored_bytes=record.stored_bytes,
+        created_ns=record.created_ns,
+        type=record.type,
+        description=record.description,
+        message=record.message,
+        parent=record.parent,
+        metadata=record.metadata,
+        producer=record.producer,
+        inputs=record.inputs,
+    )
+
+
+def _summarize(parts: StoreParts, name: ArtifactName) -> ArtifactSummary | None:
+    listing = list_slots(parts.backend, name)
+    if not listing.slots:
+        return None
+    record = next(iter_visible(parts.backend, listing), None)
+    return ArtifactSummary(
+        name=str(name),
+        type=record.type if record else "",
+        versions=len(listing.slots),
+        latest=record.number if record else None,
+        size=record.totals.size if record else 0,
+        created_ns=record.created_ns if record else 0,
+        aliases=tuple(live_aliases(parts, name)),
+        description=record.description if record else "",
+    )
+
+
+def _map(
+    parts: StoreParts, act: Callable[[Item], Result], items: Iterable[Item]
+) -> list[Result]:
+    """Do the same for each item, side by side where requests take time."""
+    found = list(items)
+    if parts.backend.capabilities.local or len(found) == 1:
+        return [act(item) for item in found]
+    with ThreadPoolExecutor(READERS, thread_name_prefix="cas-list") as pool:
+        return list(pool.map(act, found))

@@ -1,0 +1,154 @@
+"""What a put has stored: the pages of the version to be, and the blobs sent for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cas.format import keys
+from cas.format.manifest import DigestBuilder, Page
+from cas.format.session import Intent
+from cas.model.entry import Totals
+from cas.model.ids import PageId, VersionDigest
+from cas.objects.blob_list import BlobList, BlobRef
+from cas.objects.index import build_segment, write_segment
+from cas.objects.parts import StoreParts
+from cas.objects.sessions import WriterSession
+from cas.transfer.journal import Journal, JournalPage
+from cas.transfer.packing import SentBlob
+from cas.transfer.tree import LocalTree, SkippedFile
+from cas.transfer.upload import UploadCounts
+
+# After this many blobs a long put tells what it stored so far: to collectors by an intent, to
+# other machines that resume it by an index segment. About a GiB.
+CHECKPOINT_BLOBS = 16
+
+
+@dataclass(slots=True, eq=False)
+class NewPage:
+    """A page of the version: raw content, id, and whether the base version has it already."""
+
+    page_id: PageId
+    content: bytes
+    page: Page
+    stamp: int
+
+
+@dataclass(slots=True, eq=False)
+class StoredTree:
+    """A tree whose content is all in the store, and the pages that describe it.
+
+    Attributes:
+        pages: every page of the version, in path order.
+        blobs: the blobs that the pages speak of, and those of this put.
+        sent: data blobs that this put stored.
+    """
+
+    parts: StoreParts
+    session: WriterSession
+    tree: LocalTree
+    journal: Journal | None
+    started_ns: int
+    takes_notes: bool = True
+    blobs: BlobList = field(default_factory=BlobList)
+    counts: UploadCounts = field(default_factory=UploadCounts)
+    pages: list[NewPage] = field(default_factory=list)
+    sent: list[SentBlob] = field(default_factory=list)
+    digest: VersionDigest = field(default_factory=lambda: DigestBuilder().digest())
+    totals: Totals = field(
+        default_factory=lambda: Totals(files=0, symlinks=0, directories=0, externals=0, size=0)
+    )
+    new_bytes_by_row: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    stored_bytes: int = 0
+    sent_bytes: int = 0
+    refused_bytes: int = 0
+    segments: int = 0
+    segmented: int = 0
+
+    @property
+    def skipped(self) -> list[SkippedFile]:
+        """What the scan left out for its kind."""
+        return self.tree.skipped
+
+    def note_sent(self, sent: Sequence[SentBlob]) -> None:
+        """Remember blobs that are durable now, for a put that may have to resume."""
+        if not sent:
+            return
+        self.sent += sent
+        if self.journal is not None and self.takes_notes:
+            self.journal.note_blobs([blob.ref for blob in sent])
+
+    def checkpoint(self, stamp: int) -> None:
+        """In a long put, protect and announce what is stored so far."""
+        if len(self.sent) - self.segmented < CHECKPOINT_BLOBS:
+            return
+        self.session.put_intent(self.plain_intent(stamp))
+        self.write_segment(stamp)
+
+    def plain_intent(self, stamp: int) -> Intent:
+        """Build the intent that names the data blobs stored so far."""
+        return Intent(
+            session=self.session.id,
+            k=self.session.next_intent,
+            final=False,
+            artifact=None,
+            slot=None,
+            revision=None,
+            blob_ids=b"".join(sorted(blob.ref.blob_id for blob in self.sent)),
+            meta_ids=b"",
+            pages=(),
+            stamp=stamp,
+            created_ns=self.parts.clock.now_ns(),
+        )
+
+    def write_segment(self, stamp: int) -> None:
+        """Write an index segment of the blobs that no segment of this put names yet."""
+        fresh = self.sent[self.segmented :]
+        if not fresh:
+            return
+        segment = build_segment(
+            self.session.id, stamp, [(blob.ref, blob.chunk_ids) for blob in fresh]
+        )
+        key = keys.segment_key(0, self.session.id, self.segments)
+        self.sent_bytes += write_segment(self.parts.backend, key, segment)
+        self.segments += 1
+        self.segmented = len(self.sent)
+
+    def save_journal(self, stamp: int) -> None:
+        """Note the tree's pages as unchanged until proven otherwise; forget the resume notes."""
+        if self.journal is None or not self.tree.key:
+            return
+        try:
+            self.journal.replace(self.tree.key, self._journal_pages(stamp))
+            self.journal.forget_blobs([blob.ref.blob_id for blob in self.sent])
+            self.journal.forget_blobs(
+                [ref.blob_id for ref in self.journal.unpublished_blobs() if self._names(ref)]
+            )
+        except OSError:
+            return  # a journal that cannot be written costs time, never data
+
+    def _names(self, ref: BlobRef) -> bool:
+        row = self.blobs.row_of_id(ref.blob_id)
+        return row is not None
+
+    def _journal_pages(self, stamp: int) -> list[JournalPage]:
+        pages, start = [], 0
+        tree = self.tree
+        for new in self.pages:
+            stop = start + len(new.page.paths)
+            pages.append(
+                JournalPage(
+                    new.page_id,
+                    new.content,
+                    tree.mtimes[start:stop],
+                    tree.ctimes[start:stop],
+                    tree.inodes[start:stop],
+                    max(stamp, new.stamp),
+                    self.started_ns,
+                )
+            )
+            start = stop
+        return pages

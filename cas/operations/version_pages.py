@@ -1,0 +1,146 @@
+"""The entries of a version, page by page, and where each file's bytes lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cas.errors import CorruptionError, ErrorCode
+from cas.format.manifest import (
+    HOLE,
+    DigestBuilder,
+    Page,
+    Root,
+    find_page,
+    find_row,
+    page_entry,
+    root_page_location,
+)
+from cas.format.version import VersionRecord
+from cas.model.entry import Entry, PageLocation
+from cas.objects.blob_list import BlobRef
+from cas.objects.parts import StoreParts
+from cas.transfer.reading import FileContent
+
+Extent = tuple[BlobRef | None, int, int, int]
+
+
+class VersionPages:
+    """The pages of one version, read as they are needed. Thread-safe."""
+
+    def __init__(self, parts: StoreParts, record: VersionRecord, root: PageLocation) -> None:
+        self._parts = parts
+        self._record = record
+        self._location = root
+
+    @property
+    def root(self) -> Root:
+        """The root, verified."""
+        root = self._parts.pages.read_root(self._location)
+        if root.digest != self._record.digest or root.totals != self._record.totals:
+            raise CorruptionError(
+                f"the root of {self._record.artifact}:v{self._record.number} "
+                f"belongs to another version",
+                code=ErrorCode.DIGEST_MISMATCH,
+            )
+        return root
+
+    def __len__(self) -> int:
+        return len(self.root.page_ids)
+
+    def page(self, number: int) -> Page:
+        """Return page `number`, verified."""
+        return self._parts.pages.read_page(root_page_location(self.root, number))
+
+    def iter_pages(self, prefix: bytes = b"") -> Iterator[Page]:
+        """Yield the pages that may hold paths at or below `prefix`, in path order."""
+        root = self.root
+        count = len(root.page_ids)
+        first = max(0, find_page(root, prefix)) if prefix and count else 0
+        for number in range(first, count):
+            if prefix and number > first and root.first_paths[number] >= prefix + b"0":
+                return
+            yield self.page(number)
+
+    def find(self, path: bytes) -> tuple[Page, int] | None:
+        """Return the page and row of a path, or None."""
+        root = self.root
+        if len(root.page_ids) == 0:
+            return None
+        number = find_page(root, path)
+        if number < 0:
+            return None
+        page = self.page(number)
+        row = find_row(page, path)
+        return None if row is None else (page, row)
+
+    def entry(self, path: bytes) -> Entry | None:
+        """Return the entry of a path, or None."""
+        found = self.find(path)
+        return None if found is None else page_entry(*found)
+
+    def iter_entries(self, prefix: bytes = b"") -> Iterator[Entry]:
+        """Yield the entries at or below a folder path, in path order."""
+        below = prefix + b"/" if prefix else b""
+        for page in self.iter_pages(prefix):
+            for row, path in enumerate(page.paths):
+                if not prefix or path == prefix or path.startswith(below):
+                    yield page_entry(page, row)
+
+    def verify_digest(self) -> None:
+        """Compute the digest from the pages and compare it with the record's.
+
+        Raises:
+            CorruptionError: they differ, so a digest that the user typed does not vouch for it.
+        """
+        builder = DigestBuilder()
+        for page in self.iter_pages():
+            builder.add(page)
+        if builder.digest() != self._record.digest:
+            raise CorruptionError(
+                f"{self._record.artifact}:v{self._record.number} does not hold what its digest says",
+                code=ErrorCode.DIGEST_MISMATCH,
+            )
+
+
+class PageContents:
+    """Where the files of one page lie; prefix sums are made once."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._inline_ends = np.cumsum(page.inline_lengths, dtype=np.int64)
+        self._extent_ends = np.cumsum(page.extent_counts, dtype=np.int64)
+        refs: list[BlobRef | None] = [
+            BlobRef(blob_id=i.tobytes(), size=s, table_offset=t, stamp=0)
+            for i, s, t in zip(
+                page.blob_ids, page.blob_sizes.tolist(), page.table_offsets.tolist(), strict=True
+            )
+        ]
+        refs.append(None)
+        blobs = np.where(page.extent_blobs == HOLE, len(refs) - 1, page.extent_blobs).tolist()
+        self._extents: list[Extent] = list(
+            zip(
+                map(refs.__getitem__, blobs),
+                page.extent_first.tolist(),
+                page.extent_chunks.tolist(),
+                page.extent_lengths.tolist(),
+                strict=True,
+            )
+        )
+
+    def inline(self, row: int) -> bytes:
+        """Return the inlined bytes of an entry: a tiny file, or a link's target."""
+        stop = int(self._inline_ends[row])
+        return self._page.inline[stop - int(self._page.inline_lengths[row]) : stop]
+
+    def extents(self, row: int) -> list[Extent]:
+        """Return the extents of an entry."""
+        stop = int(self._extent_ends[row])
+        return self._extents[stop - int(self._page.extent_counts[row]) : stop]
+
+    def content(self, row: int) -> FileContent:
+        """Return where the bytes of a file are."""
+        extents = self.extents(row)
+        inline = None if extents else self.inline(row)
+        return FileContent(int(self._page.sizes[row]), inline, extents)

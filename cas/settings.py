@@ -1,0 +1,201 @@
+"""Where the store and local files are: arguments, variables, `cas.toml`, the user's file, defaults.
+
+The caller passes the environment in; nothing here reads `os.environ`.
+
+A settings file, `cas.toml` in a project or `config.toml` of the user, looks like this::
+
+    store = "main"                      # a URL, a folder, or the name of a table below
+
+    [stores.main]
+    url = "s3://bucket/prefix"
+    options = { endpoint_url = "https://minio.example" }
+
+Credentials do not belong there: drivers find them where their users expect them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cas.errors import ErrorCode, InvalidInputError
+
+PROJECT_FILE = "cas.toml"
+STORE_VARIABLE = "CAS_STORE"
+HOME_VARIABLE = "CAS_HOME"
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?://|:)")  # not C:\data, not a folder called a:b
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreChoice:
+    """The store in force and why.
+
+    Attributes:
+        url: URL of the store, or an absolute path.
+        source: `argument`, `CAS_STORE`, `cas.toml`, `user config` or `default`.
+        origin: the variable, option or file that decided.
+        name: the name in a settings file under which the URL stands, or None.
+        storage_options: arguments for the fsspec driver.
+    """
+
+    url: str
+    source: str
+    origin: str
+    name: str | None = None
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _SettingsFile:
+    """What one settings file says: the store in force, and stores by name."""
+
+    path: Path
+    store: str | None
+    stores: Mapping[str, _NamedStore]
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedStore:
+    url: str
+    options: Mapping[str, Any]
+
+
+def find_store(explicit: str | None, *, environ: Mapping[str, str], cwd: Path) -> StoreChoice:
+    """Return the store in force: `explicit`, else `CAS_STORE`, `cas.toml`, user's file, default.
+
+    `explicit` and `CAS_STORE` may be a URL, a folder, or a name that a settings file defines; a
+    folder that is called like such a name is written `./name`. Paths in a settings file are
+    relative to that file.
+
+    Raises:
+        InvalidInputError: a settings file is malformed or holds an unknown setting.
+    """
+    project = _read(find_project_file(cwd))
+    user = _read(config_file(environ))
+    files = [file for file in (project, user) if file is not None]
+    if explicit:
+        return _resolve(explicit, "argument", "--store", base=cwd, files=files)
+    if variable := environ.get(STORE_VARIABLE):
+        return _resolve(variable, "CAS_STORE", STORE_VARIABLE, base=cwd, files=files)
+    for file, source in ((project, "cas.toml"), (user, "user config")):
+        if file is not None and file.store is not None:
+            origin = str(file.path)
+            return _resolve(file.store, source, origin, base=file.path.parent, files=files)
+    folder = home_folder(environ) / "store"
+    return StoreChoice(url=str(folder), source="default", origin="no store was named")
+
+
+def find_project_file(cwd: Path) -> Path | None:
+    """Return the nearest `cas.toml` in `cwd` or above it."""
+    for folder in (cwd, *cwd.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder / PROJECT_FILE
+    return None
+
+
+def config_file(environ: Mapping[str, str]) -> Path:
+    """Return where the user's settings stand, whether or not the file exists."""
+    if home := environ.get(HOME_VARIABLE):
+        return Path(home).absolute() / "config.toml"
+    from platformdirs import user_config_dir  # 8 ms that `cas --help` need not spend
+
+    return Path(user_config_dir("cas", appauthor=False)) / "config.toml"
+
+
+def home_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder that holds the default store."""
+    if home := environ.get(HOME_VARIABLE):
+        return Path(home).absolute()
+    from platformdirs import user_data_dir  # as above
+
+    return Path(user_data_dir("cas", appauthor=False))
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder of journals and caches; it may be deleted at any time."""
+    if home := environ.get(HOME_VARIABLE):
+        return Path(home).absolute() / "cache"
+    from platformdirs import user_cache_dir  # as above
+
+    return Path(user_cache_dir("cas", appauthor=False))
+
+
+def redact(url: str) -> str:
+    """Return `url` without what may be a secret, for people to read."""
+    from cas.backend.open import redact_url  # 20 ms that a command without errors need not spend
+
+    return redact_url(url)
+
+
+def _resolve(
+    text: str, source: str, origin: str, *, base: Path, files: list[_SettingsFile]
+) -> StoreChoice:
+    for file in files:
+        if named := file.stores.get(text):
+            return StoreChoice(
+                url=_absolute(named.url, file.path.parent),
+                source=source,
+                origin=origin,
+                name=text,
+                storage_options=named.options,
+            )
+    return StoreChoice(url=_absolute(text, base), source=source, origin=origin)
+
+
+def _absolute(url: str, base: Path) -> str:
+    if _SCHEME.match(url):
+        return url
+    return str((base / Path(url).expanduser()).absolute())
+
+
+def _read(path: Path | None) -> _SettingsFile | None:
+    if path is None:
+        return None
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        document = tomllib.loads(content.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _malformed(path, str(error)) from error
+    _check_names(path, document, ("store", "stores"), "")
+    store = document.get("store")
+    if store is not None and not (isinstance(store, str) and store):
+        raise _malformed(path, "store must be a URL, a folder or a name")
+    tables = document.get("stores", {})
+    if not isinstance(tables, dict):
+        raise _malformed(path, "stores must hold tables such as [stores.main]")
+    stores = {name: _named_store(path, name, table) for name, table in tables.items()}
+    return _SettingsFile(path, store, stores)
+
+
+def _named_store(path: Path, name: str, table: object) -> _NamedStore:
+    if not isinstance(table, dict):
+        raise _malformed(path, f"stores.{name} must be a table with a url")
+    _check_names(path, table, ("url", "options"), f"stores.{name}.")
+    url, options = table.get("url"), table.get("options", {})
+    if not (isinstance(url, str) and url):
+        raise _malformed(path, f"stores.{name}.url must be a URL or a folder")
+    if not isinstance(options, dict):
+        raise _malformed(path, f"stores.{name}.options must be a table")
+    return _NamedStore(url, options)
+
+
+def _check_names(path: Path, table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    # Refused, not skipped: a misspelt `store` would send data to another place.
+    for name in table:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise _malformed(path, f"unknown setting {where}{name}{meant}")
+
+
+def _malformed(path: Path, what: str) -> InvalidInputError:
+    return InvalidInputError(f"{path}: {what}", code=ErrorCode.INVALID_CONFIG, hint=f"edit {path}")

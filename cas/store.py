@@ -1,0 +1,353 @@
+"""The store: opened by URL, one method for each act. It only delegates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from cas.backend.counting import RequestCounter, RequestCounts
+from cas.backend.open import open_backend
+from cas.chunking.cutter import Cutter
+from cas.chunking.profile import ChunkProfile
+from cas.environment import (
+    SystemClock,
+    available_cpus,
+    default_memory_bytes,
+    process_environ,
+)
+from cas.format.config import StoreConfig, check_features
+from cas.model.names import ArtifactName, Ref
+from cas.model.units import KIB
+from cas.objects.blobs import TableReader
+from cas.objects.manifests import PageReader
+from cas.objects.parts import StoreParts
+from cas.operations.compare_folder import diff_folder
+from cas.operations.delete import Deletion, delete, restore
+from cas.operations.diff import Diff, diff_versions
+from cas.operations.get import get
+from cas.operations.init import init_store, open_store
+from cas.operations.measure_usage import Usage, measure_usage
+from cas.operations.move_alias import AliasMove, tag, untag
+from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome, PutPlan
+from cas.operations.pinned import pin_version
+from cas.operations.plan_put import plan_put
+from cas.operations.put import put
+from cas.operations.show_history import (
+    ArtifactSummary,
+    VersionSummary,
+    live_aliases,
+    show_artifacts,
+    show_versions,
+)
+from cas.operations.sources import as_source
+from cas.settings import cache_folder
+from cas.version import Version
+
+PathLike = str | os.PathLike[str]
+AnySource = PathLike | Sequence[PathLike] | BinaryIO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """How a store is used.
+
+    Attributes:
+        jobs: threads that read, cut and compress; None takes the CPUs there are.
+        memory_bytes: budget for data in flight; None takes a quarter of the memory, at most
+            192 MiB.
+        cache_dir: folder of the journal; None takes the user's cache folder.
+        journal: remember what was read, so that unchanged files are not read again.
+    """
+
+    jobs: int | None = None
+    memory_bytes: int | None = None
+    cache_dir: str | None = None
+    journal: bool = True
+
+
+class Store:
+    """A store of artifacts. Thread-safe, picklable, and a context manager.
+
+    Examples:
+        >>> store = Store.create(folder + "/new-store")
+        >>> outcome = store.put(folder + "/digits", "digits")
+        >>> outcome.ref
+        'digits:v0'
+        >>> store.version("digits").totals.files
+        2
+        >>> got = store.get("digits:v0", folder + "/copy")
+        >>> got.files
+        2
+        >>> store.diff("digits:v0", "digits:latest").is_empty
+        True
+        >>> store.close()
+    """
+
+    def __init__(
+        self,
+        url: str,
+        storage_options: Mapping[str, Any] | None,
+        options: StoreOptions,
+        parts: StoreParts,
+        counter: RequestCounter,
+    ) -> None:
+        """Use `Store.open` or `Store.create`."""
+        self._given = (url, storage_options, options)
+        self._parts = parts
+        self._counter = counter
+
+    @classmethod
+    def create(
+        cls,
+        url: PathLike,
+        *,
+        chunk_size: int = 64 * KIB,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Create a store in a folder or behind any fsspec URL, and open it.
+
+        Args:
+            url: a path, or the URL of any fsspec filesystem.
+            chunk_size: average bytes of a chunk, a power of two from 4 KiB to 1 MiB. Smaller ones
+                find more duplicates and make a larger index; it cannot be changed later.
+            storage_options: passed on to the filesystem; credentials belong here.
+
+        Raises:
+            AlreadyExistsError: there is a store.
+            InvalidInputError: the URL or the chunk size is not allowed.
+            UnsupportedError: the driver for the URL is not installed.
+            BackendError: the storage failed.
+        """
+        text = os.fspath(url)
+        with open_backend(text, storage_options, create=True) as backend:
+            init_store(backend, SystemClock(), chunk_average=chunk_size)
+        return cls.open(text, storage_options=storage_options)
+
+    @classmethod
+    def open(
+        cls,
+        url: PathLike,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        options: StoreOptions | None = None,
+    ) -> Self:
+        """Open a store.
+
+        Raises:
+            NotFoundError: there is no store.
+            UnsupportedError: it needs a newer cas, or a driver that is not installed.
+            BackendError: the storage failed.
+        """
+        text = os.fspath(url)
+        options = options or StoreOptions()
+        counter = RequestCounter(open_backend(text, storage_options))
+        parts = _open_parts(counter, open_store(counter), options)
+        return cls(text, storage_options, options, parts, counter)
+
+    # -- the store itself
+
+    @property
+    def url(self) -> str:
+        """Where the store is, without credentials."""
+        return self._counter.url
+
+    @property
+    def config(self) -> StoreConfig:
+        """What was fixed when the store was made."""
+        return self._parts.config
+
+    @property
+    def store_id(self) -> str:
+        """The store's own id, 32 hexadecimal digits."""
+        return self.config.store_id
+
+    @property
+    def requests(self) -> RequestCounts:
+        """The requests made through this object so far."""
+        return self._counter.counts
+
+    @property
+    def parts(self) -> StoreParts:
+        """The opened pieces, for code that extends cas."""
+        return self._parts
+
+    def close(self) -> None:
+        """Let go of connections. Twice is fine."""
+        self._counter.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.url}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (type(self), *self._given)
+
+    # -- writing
+
+    def put(self, source: AnySource, name: str, options: PutOptions | None = None) -> PutOutcome:
+        """Store a folder, a file, several paths or a stream as the next version of an artifact.
+
+        Sends only what the store does not have. Makes no version if nothing changed. When this
+        returns, the version is durable; an interrupted put is resumed by the same call.
+
+        Raises:
+            NotFoundError: a source does not exist.
+            InvalidInputError: a name or an option is not allowed, or there is nothing to put.
+            IncompleteError: some files could not be read; nothing was published.
+            ConflictError: `options.if_parent` is not the newest version.
+            BackendError: the storage failed.
+        """
+        check_features(self.config, "write")
+        options = options or PutOptions()
+        return put(self._parts, as_source(source, options), ArtifactName(name), options)
+
+    def plan_put(self, source: AnySource, name: str, options: PutOptions | None = None) -> PutPlan:
+        """Return what `put` would send, to the byte, without writing anything to the store."""
+        options = options or PutOptions()
+        return plan_put(self._parts, as_source(source, options), ArtifactName(name), options)
+
+    def tag(self, ref: str, aliases: Sequence[str]) -> list[AliasMove]:
+        """Point aliases to a version.
+
+        Raises:
+            NotFoundError: there is no such version.
+            InvalidInputError: an alias is not allowed.
+        """
+        return tag(self._parts, Ref.parse(ref), aliases)
+
+    def untag(self, name: str, aliases: Sequence[str]) -> list[AliasMove]:
+        """Remove aliases of an artifact.
+
+        Raises:
+            NotFoundError: one of them is not set; then none is removed.
+        """
+        return untag(self._parts, ArtifactName(name), aliases)
+
+    def delete(self, ref: str, *, force: bool = False) -> list[Deletion]:
+        """Move a version, or with a bare name all versions, to the trash.
+
+        Raises:
+            NotFoundError: there is no such version.
+            RefusedError: an alias points to it, and `force` is not set.
+        """
+        return delete(self._parts, Ref.parse(ref), force=force)
+
+    def restore(self, ref: str) -> list[Deletion]:
+        """Bring a version, or with a bare name all, back from the trash.
+
+        Raises:
+            NotFoundError: nothing of that name is in the trash.
+        """
+        return restore(self._parts, Ref.parse(ref))
+
+    # -- reading
+
+    def version(self, ref: str) -> Version:
+        """Resolve a reference once and return the pinned version.
+
+        Raises:
+            NotFoundError: there is no such version, or it was deleted.
+            InvalidInputError: the reference is malformed or names a path.
+        """
+        return Version(self, pin_version(self._parts, Ref.parse(ref)))
+
+    def get(self, ref: str, dest: PathLike, options: GetOptions | None = None) -> GetOutcome:
+        """Write a version, or the part below the path in `ref`, into a local folder.
+
+        Local files that differ are not touched unless `options.overwrite`.
+
+        Raises:
+            NotFoundError: there is no such version or path.
+            AlreadyExistsError: local files differ; nothing was written.
+            InvalidInputError: paths cannot be made here; nothing was written.
+            CorruptionError: the store has other bytes than it must.
+            BackendError: the storage failed.
+        """
+        parsed = Ref.parse(ref)
+        pinned = pin_version(self._parts, parsed)
+        return get(self._parts, pinned, parsed.path, os.fspath(dest), options or GetOptions())
+
+    def artifacts(self) -> list[ArtifactSummary]:
+        """Return the artifacts, by name."""
+        return show_artifacts(self._parts)
+
+    def versions(self, name: str, *, include_hidden: bool = False) -> list[VersionSummary]:
+        """Return the versions of an artifact, the newest first.
+
+        Raises:
+            NotFoundError: there is no such artifact.
+        """
+        return show_versions(self._parts, ArtifactName(name), include_hidden=include_hidden)
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return where the aliases of an artifact point."""
+        return live_aliases(self._parts, ArtifactName(name))
+
+    def diff(self, old: str, new: str, *, renames: bool = True) -> Diff:
+        """Compare two versions, reading only the pages that differ.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        before = pin_version(self._parts, Ref.parse(old))
+        after = pin_version(self._parts, Ref.parse(new))
+        return diff_versions(before, after, renames=renames)
+
+    def diff_folder(self, old: str, folder: PathLike, *, exclude: Sequence[str] = ()) -> Diff:
+        """Compare a version with a local folder, which counts as the new side.
+
+        Raises:
+            NotFoundError: there is no such version or folder.
+            IncompleteError: some files cannot be read.
+        """
+        pinned = pin_version(self._parts, Ref.parse(old))
+        return diff_folder(self._parts, pinned, os.fspath(folder), exclude)
+
+    def usage(self, ref: str | None = None) -> Usage:
+        """Measure the space of a version, an artifact, or the whole store.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        return measure_usage(self._parts, None if ref is None else Ref.parse(ref))
+
+
+def _open_parts(
+    counter: RequestCounter, config: StoreConfig, options: StoreOptions
+) -> StoreParts:
+    state_dir = None
+    if options.journal:
+        state_dir = Path(options.cache_dir or cache_folder(process_environ()))
+    return StoreParts(
+        backend=counter,
+        config=config,
+        cutter=Cutter(ChunkProfile(config.chunk_average)),
+        tables=TableReader(counter),
+        pages=PageReader(counter),
+        jobs=options.jobs or available_cpus(),
+        memory_bytes=options.memory_bytes or default_memory_bytes(),
+        state_dir=state_dir,
+    )
+
+
+def _reopen(
+    kind: type[Store],
+    url: str,
+    storage_options: Mapping[str, Any] | None,
+    options: StoreOptions,
+) -> Store:
+    return kind.open(url, storage_options=storage_options, options=options)

@@ -1,0 +1,144 @@
+"""Where chunks already lie: tables loaded so far, then the index, then nowhere.
+
+Facts come with stamps (specs/protocol/put.md); blobs that an open collection condemns are not
+shared in the first place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cas.errors import CorruptionError
+from cas.format.blob import BlobTable
+from cas.objects.blob_list import BlobList, BlobRef
+from cas.objects.blobs import TableReader
+from cas.objects.chunk_map import ChunkMap
+from cas.objects.index import Index
+
+Ids = NDArray[np.uint8]
+Int64s = NDArray[np.int64]
+
+# Loaded up front of a part of a version that changed; what is beyond is found by the index.
+PRELOADED_CHUNKS = 1 << 19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a put knows before it starts.
+
+    Attributes:
+        stamp: every collection up to it had a verdict when the put began to read.
+        floor: facts with a lower stamp are stale.
+        is_condemned: tells of blob ids, shape (n, 32), which an open collection condemns.
+        bad_blobs: ids of blobs that the log check of an earlier try found bad.
+    """
+
+    stamp: int
+    floor: int
+    is_condemned: Callable[[Ids], NDArray[np.uint8]]
+    bad_blobs: frozenset[bytes] = frozenset()
+
+
+class Deduplicator:
+    """Finds chunks in the store. Not thread-safe; loads tables in parallel on `pool`."""
+
+    def __init__(
+        self,
+        tables: TableReader,
+        index: Index,
+        blobs: BlobList,
+        facts: Facts,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._tables = tables
+        self._index = index
+        self._blobs = blobs
+        self._facts = facts
+        self._pool = pool
+        self._map = ChunkMap()
+        self._seen: set[bytes] = set()
+        self._raw_offsets: dict[int, Int64s] = {}
+
+    def load(self, refs: Iterable[BlobRef], *, chunk_limit: int | None = None) -> list[int]:
+        """Load the tables of blobs not loaded before; return their rows.
+
+        What is condemned, stale, missing or damaged is left out: its chunks are stored anew.
+        """
+        fresh = [
+            ref
+            for ref in {ref.blob_id: ref for ref in refs}.values()
+            if ref.blob_id not in self._seen and ref.stamp >= self._facts.floor
+        ]
+        fresh = self._without_condemned(fresh)
+        rows = []
+        loaded = 0
+        for start in range(0, len(fresh), LOAD_BATCH):
+            batch = fresh[start : start + LOAD_BATCH]
+            for ref, table in zip(batch, self._pool.map(self._read, batch), strict=True):
+                self._seen.add(ref.blob_id)
+                if table is None:
+                    continue
+                row = self._blobs.row_of(ref)
+                self._map.add(table.chunk_ids, row)
+                self._raw_offsets[row] = _raw_offsets(table)
+                rows.append(row)
+                loaded += len(table.chunk_ids)
+            if chunk_limit is not None and loaded >= chunk_limit:
+                break
+        return rows
+
+    def find(self, ids: Ids, is_chunk: NDArray[np.bool_]) -> tuple[Int64s, Int64s]:
+        """Return blob rows and chunk rows of `ids`, -1 where the store has no such chunk."""
+        blobs, chunks = self._map.find(ids)
+        blobs[~is_chunk] = -1
+        unknown = np.flatnonzero((blobs < 0) & is_chunk)
+        while len(unknown) and self.load(self._index.candidates(ids[unknown])):
+            blobs[unknown], chunks[unknown] = self._map.find(ids[unknown])
+            unknown = unknown[blobs[unknown] < 0]
+        return blobs, chunks
+
+    def note_new(self, ids: Ids, blob: int, first_chunk: int) -> None:
+        """Note chunks that this put stores itself."""
+        self._map.add(ids, blob, first_chunk)
+
+    def raw_offsets(self, blobs: Int64s, chunks: Int64s) -> tuple[Int64s, Int64s]:
+        """Return blob rows, -1 for blobs of this put, and the chunks' raw offsets in them."""
+        outer = np.full(len(blobs), -1, np.int64)
+        offsets = np.zeros(len(blobs), np.int64)
+        for row in np.unique(blobs[blobs >= 0]).tolist():
+            table = self._raw_offsets.get(row)
+            if table is not None:
+                of_row = blobs == row
+                outer[of_row] = row
+                offsets[of_row] = table[chunks[of_row]]
+        return outer, offsets
+
+    def _without_condemned(self, refs: Sequence[BlobRef]) -> list[BlobRef]:
+        if not refs:
+            return []
+        ids = np.frombuffer(b"".join(ref.blob_id for ref in refs), np.uint8).reshape(-1, 32)
+        condemned = self._facts.is_condemned(ids)
+        return [
+            ref
+            for ref, is_bad in zip(refs, condemned.tolist(), strict=True)
+            if not is_bad and ref.blob_id not in self._facts.bad_blobs
+        ]
+
+    def _read(self, ref: BlobRef) -> BlobTable | None:
+        try:
+            return self._tables.read(ref)
+        except CorruptionError:
+            return None
+
+
+LOAD_BATCH = 16
+
+
+def _raw_offsets(table: BlobTable) -> Int64s:
+    lengths = table.chunk_lengths.astype(np.int64)
+    return np.cumsum(lengths) - lengths

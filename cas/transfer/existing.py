@@ -1,0 +1,52 @@
+"""Whether what stands in a target is what a version holds."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from blake3 import blake3
+
+from cas.model.entry import EntryKind
+from cas.transfer.target import TargetTree
+
+BLOCK_BYTES = 8 << 20
+
+
+def matches_file(
+    target: TargetTree,
+    path: bytes,
+    status: os.stat_result,
+    kind: EntryKind,
+    size: int,
+    digest: bytes,
+    link: bytes | None,
+) -> bool | None:
+    """Compare an entry with what stands there; None if that is another kind of thing."""
+    if kind is EntryKind.DIRECTORY:
+        return True if stat.S_ISDIR(status.st_mode) else None
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    if kind is EntryKind.SYMLINK:
+        return stat.S_ISLNK(status.st_mode) and target.read_link(path) == link
+    if kind is not EntryKind.FILE or not stat.S_ISREG(status.st_mode):
+        return False
+    if status.st_size != size:
+        return False
+    return hash_existing(target, path) == digest
+
+
+def hash_existing(target: TargetTree, path: bytes) -> bytes:
+    """Return the BLAKE3 of a file below a target."""
+    descriptor = target.open_existing(path)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        return hash_stream(file.read)
+
+
+def hash_stream(read) -> bytes:  # type: ignore[no-untyped-def]
+    """Return the BLAKE3 of what `read(size)` gives until it gives nothing."""
+    hasher = blake3(max_threads=blake3.AUTO)
+    while block := read(BLOCK_BYTES):
+        hasher.update(block)
+    digest: bytes = hasher.digest()
+    return digest

@@ -1,0 +1,219 @@
+"""The journal: what was read and stored before, so that unchanged files are not read again.
+
+One SQLite file per user. For every set of sources it keeps the manifest pages made of them, with
+what a stat said of each file; for every unfinished put, the blobs that are already durable. It is
+safe to delete at any time, and a writer checks all it takes from it against the log of collections.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cas.compression.codec import Codec, decode, encode
+from cas.errors import CasError, ErrorCode, InvalidInputError
+from cas.format.manifest import Page, decode_page
+from cas.model.ids import PageId
+from cas.objects.blob_list import BlobRef
+from cas.transfer.tree import LocalTree
+
+# Two writes within one tick of a file system's clock look alike: a file whose times are this
+# close to when it was read may have changed since without showing it.
+RACY_NS = 2_000_000_000
+BUSY_SECONDS = 10
+SCHEMA_VERSION = 1
+
+Int64s = NDArray[np.int64]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pages (
+  store TEXT, source BLOB, first BLOB, page_id BLOB, page_size INTEGER, page BLOB, stats BLOB,
+  stamp INTEGER, noted_ns INTEGER, PRIMARY KEY (store, source, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS blobs (
+  store TEXT, blob_id BLOB, size INTEGER, table_offset INTEGER, stamp INTEGER,
+  PRIMARY KEY (store, blob_id)) WITHOUT ROWID;
+"""
+
+
+@dataclass(slots=True, eq=False)
+class JournalPage:
+    """A page made of local files, and the stat of each: mtime, ctime, inode; int64, shape (n,).
+
+    Attributes:
+        stamp: collections up to it had a verdict and none killed a blob of this page.
+        noted_ns: when reading its files began.
+    """
+
+    page_id: PageId
+    content: bytes
+    mtimes: Int64s
+    ctimes: Int64s
+    inodes: Int64s
+    stamp: int
+    noted_ns: int
+    _page: Page | None = field(default=None, repr=False)
+
+    @property
+    def page(self) -> Page:
+        """The decoded page."""
+        if self._page is None:
+            self._page = decode_page(self.content, self.page_id)
+        return self._page
+
+    def unchanged(self, tree: LocalTree, rows: Int64s, page_rows: Int64s) -> NDArray[np.bool_]:
+        """Tell which entries of a tree are as they were when this page was made."""
+        page = self.page
+        mtimes, ctimes = self.mtimes[page_rows], self.ctimes[page_rows]
+        settled = np.maximum(mtimes, ctimes) + RACY_NS < self.noted_ns
+        same: NDArray[np.bool_] = (
+            settled
+            & (page.kinds[page_rows] == tree.kinds[rows])
+            & (page.sizes[page_rows].astype(np.int64) == tree.sizes[rows])
+            & (page.modes[page_rows] == tree.modes[rows])
+            & (mtimes == tree.mtimes[rows])
+            & (ctimes == tree.ctimes[rows])
+            & (self.inodes[page_rows] == tree.inodes[rows])
+        )
+        return same
+
+
+class JournalView:
+    """The journal's pages of one set of sources, in path order."""
+
+    def __init__(self, pages: Sequence[tuple[bytes, JournalPage]]) -> None:
+        self._first = [first for first, _ in pages]
+        self._pages = [page for _, page in pages]
+
+    def page_of(self, path: bytes) -> JournalPage | None:
+        """Return the page that holds `path` if any does."""
+        at = bisect_right(self._first, path) - 1
+        return self._pages[at] if at >= 0 else None
+
+
+class Journal:
+    """The journal file. Safe for many processes; one object is for one thread."""
+
+    def __init__(self, state_dir: Path, store_id: str) -> None:
+        ensure_private_dir(state_dir)
+        self._store = store_id
+        self._connection = sqlite3.connect(
+            state_dir / f"journal-{SCHEMA_VERSION}.sqlite",
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+        )
+        self._connection.executescript(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def load(self, source: bytes) -> JournalView:
+        """Return the pages of a set of sources; damaged rows are left out."""
+        pages = []
+        rows = self._connection.execute(
+            "SELECT first, page_id, page_size, page, stats, stamp, noted_ns FROM pages"
+            " WHERE store=? AND source=? ORDER BY first",
+            (self._store, source),
+        )
+        for first, page_id, page_size, page, stats, stamp, noted_ns in rows:
+            with suppress(CasError, ValueError):
+                content = bytes(decode(page, Codec.ZSTD, 0, page_size))
+                mtimes, ctimes, inodes = np.frombuffer(stats, np.int64).reshape(3, -1)
+                page_of = PageId(page_id)
+                noted = JournalPage(page_of, content, mtimes, ctimes, inodes, stamp, noted_ns)
+                pages.append((first, noted))
+        return JournalView(pages)
+
+    def save(self, source: bytes, pages: Sequence[JournalPage]) -> None:
+        """Add pages of a set of sources, or replace those that begin with the same paths."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO pages VALUES (?,?,?,?,?,?,?,?,?)",
+            [self._row(source, page) for page in pages],
+        )
+
+    def replace(self, source: bytes, pages: Sequence[JournalPage]) -> None:
+        """Keep exactly these pages of a set of sources."""
+        with self._transaction():
+            self._connection.execute(
+                "DELETE FROM pages WHERE store=? AND source=?", (self._store, source)
+            )
+            self.save(source, pages)
+
+    def note_blobs(self, refs: Sequence[BlobRef]) -> None:
+        """Note durable blobs of a put that is not yet published."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO blobs VALUES (?,?,?,?,?)",
+            [(self._store, r.blob_id, r.size, r.table_offset, r.stamp) for r in refs],
+        )
+
+    def unpublished_blobs(self) -> list[BlobRef]:
+        """Return the blobs that interrupted puts left behind."""
+        rows = self._connection.execute(
+            "SELECT blob_id, size, table_offset, stamp FROM blobs WHERE store=?", (self._store,)
+        )
+        return [
+            BlobRef(blob_id=blob_id, size=size, table_offset=table_offset, stamp=stamp)
+            for blob_id, size, table_offset, stamp in rows
+        ]
+
+    def forget_blobs(self, blob_ids: Sequence[bytes]) -> None:
+        """Forget blobs that a published version names now."""
+        self._connection.executemany(
+            "DELETE FROM blobs WHERE store=? AND blob_id=?",
+            [(self._store, blob_id) for blob_id in blob_ids],
+        )
+
+    def _row(self, source: bytes, page: JournalPage) -> tuple[object, ...]:
+        stats = np.stack([page.mtimes, page.ctimes, page.inodes]).astype(np.int64).tobytes()
+        return (
+            self._store,
+            source,
+            page.page.paths[0],
+            page.page_id.raw,
+            len(page.content),
+            bytes(encode(page.content, Codec.ZSTD, 0)),
+            stats,
+            page.stamp,
+            page.noted_ns,
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def ensure_private_dir(path: Path) -> None:
+    """Make a folder that only this user can use, or check that it is one.
+
+    Raises:
+        InvalidInputError: somebody else owns it or may write to it.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if sys.platform == "win32":
+        return  # the profile folder is private there
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise InvalidInputError(
+            f"{path} belongs to another user",
+            code=ErrorCode.INVALID_CONFIG,
+            hint="set CAS_HOME to a folder of your own",
+        )
+    if status.st_mode & 0o077:
+        path.chmod(0o700)

@@ -1,0 +1,238 @@
+"""Packing new chunks into frames and blobs, and sending the blobs, while reading goes on.
+
+One thread packs; the pool's threads compress frames; a few threads of their own send blobs, since
+they wait for the storage most of the time.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cas.backend.base import Backend
+from cas.compression.choose import Encoded, encode_frames
+from cas.format.encoding import MAX_BLOB_CHUNKS
+from cas.model.ids import SessionId
+from cas.objects.blob_list import BlobList, BlobRef
+from cas.objects.blobs import (
+    BLOB_KIND_DATA,
+    AssembledBlob,
+    Buffer,
+    EncodedFrame,
+    assemble_blob,
+    write_blob,
+)
+from cas.transfer.budget import MemoryBudget
+from cas.transfer.cutting import Span
+
+TARGET_BLOB_BYTES = 64 << 20
+# Eight frames share one trial of codecs, see cas.compression.choose.
+FRAMES_PER_GROUP = 8
+UPLOAD_THREADS = 4
+
+
+@dataclass(slots=True)
+class _Frame:
+    spans: list[Span] = field(default_factory=list)
+    ids: list[bytes] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    size: int = 0
+
+    def content(self) -> Buffer:
+        """The frame's bytes: a view where they lie together in one buffer, else a copy.
+
+        A view keeps its whole buffer in memory, so little of a large buffer is copied.
+        """
+        first, last = self.spans[0], self.spans[-1]
+        buffer = first[0]
+        if last[0] is buffer and last[2] - first[1] == self.size and all(
+            span[0] is buffer for span in self.spans
+        ):
+            view = memoryview(buffer)[first[1] : last[2]]
+            return view if len(buffer) <= 64 * self.size else bytes(view)
+        return b"".join(memoryview(b)[start:stop] for b, start, stop in self.spans)
+
+
+@dataclass(slots=True)
+class _OpenBlob:
+    row: int
+    frames: list[_Frame] = field(default_factory=list)
+    groups: list[Future[list[Encoded]]] = field(default_factory=list)
+    submitted: int = 0
+    raw_bytes: int = 0
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SentBlob:
+    """A blob that is durable, and the ids of its chunks, shape (n, 32)."""
+
+    row: int
+    ref: BlobRef
+    chunk_ids: NDArray[np.uint8]
+
+
+class BlobWriter:
+    """Takes new chunks in order and turns them into stored blobs.
+
+    `add`, `flush`, `collect` and `finish` are for one thread. What was added may be held in memory
+    until its blob is sent; `budget` gets the bytes back then.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        session: SessionId,
+        blobs: BlobList,
+        pool: ThreadPoolExecutor,
+        budget: MemoryBudget,
+        *,
+        frame_bytes: int,
+        stamp: int,
+    ) -> None:
+        self._backend = backend
+        self._session = session
+        self._blobs = blobs
+        self._pool = pool
+        self._budget = budget
+        self._frame_bytes = frame_bytes
+        self._stamp = stamp
+        self._target_bytes = min(TARGET_BLOB_BYTES, budget.limit_bytes // 3)
+        self._uploads = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="cas-upload")
+        self._pending: list[Future[None]] = []
+        self._sent: queue.SimpleQueue[SentBlob] = queue.SimpleQueue()
+        self._open: _OpenBlob | None = None
+        self._lock = threading.Lock()
+        self.stored_bytes = 0
+        self.sent_bytes = 0
+        self.blob_count = 0
+
+    def add(self, chunk_id: bytes, span: Span) -> tuple[int, int]:
+        """Take a new chunk; return its blob row and its row among the blob's chunks."""
+        length = span[2] - span[1]
+        blob = self._open
+        if blob is not None and (
+            blob.chunks >= MAX_BLOB_CHUNKS or blob.raw_bytes + length > self._target_bytes
+        ):
+            self.flush()
+            blob = None
+        if blob is None:
+            blob = self._open = _OpenBlob(self._blobs.reserve())
+        if not blob.frames or blob.frames[-1].size + length > self._frame_bytes:
+            self._submit_groups(blob)
+            blob.frames.append(_Frame())
+        frame = blob.frames[-1]
+        frame.spans.append(span)
+        frame.ids.append(chunk_id)
+        frame.lengths.append(length)
+        frame.size += length
+        blob.raw_bytes += length
+        blob.chunks += 1
+        return blob.row, blob.chunks - 1
+
+    @property
+    def open_bytes(self) -> int:
+        """Raw bytes that wait in the blob that is not yet full."""
+        return 0 if self._open is None else self._open.raw_bytes
+
+    def flush(self) -> None:
+        """Send the open blob though it is not full."""
+        blob = self._open
+        if blob is None:
+            return
+        self._open = None
+        self._submit_groups(blob, last=True)
+        self._pending = [future for future in self._pending if not _is_over(future)]
+        self._pending.append(self._uploads.submit(self._send, blob))
+
+    def collect(self) -> list[SentBlob]:
+        """Return the blobs that were sent since the last call, their rows filled."""
+        sent = []
+        while not self._sent.empty():
+            blob = self._sent.get()
+            self._blobs.fill(blob.row, blob.ref)
+            sent.append(blob)
+        return sent
+
+    def raise_failure(self) -> None:
+        """Raise the error of an upload that failed meanwhile, if one did."""
+        for future in self._pending:
+            if future.done():
+                future.result()
+
+    def finish(self) -> list[SentBlob]:
+        """Send what is left, wait for everything, and return what `collect` would."""
+        self.flush()
+        for future in self._pending:
+            future.result()
+        self._pending.clear()
+        return self.collect()
+
+    def close(self) -> None:
+        """Stop the threads; what waits is dropped."""
+        self._uploads.shutdown(wait=True, cancel_futures=True)
+
+    def _submit_groups(self, blob: _OpenBlob, *, last: bool = False) -> None:
+        while (waiting := len(blob.frames) - blob.submitted) and (
+            last or waiting >= FRAMES_PER_GROUP
+        ):
+            group = blob.frames[blob.submitted : blob.submitted + FRAMES_PER_GROUP]
+            blob.submitted += len(group)
+            blob.groups.append(self._pool.submit(self._encode, group))
+
+    def _encode(self, group: Sequence[_Frame]) -> list[Encoded]:
+        encoded = encode_frames([frame.content() for frame in group])
+        saved = 0
+        for frame, result in zip(group, encoded, strict=True):
+            frame.spans.clear()
+            saved += frame.size - len(result.payload)
+        self._budget.release(saved)
+        return encoded
+
+    def _send(self, blob: _OpenBlob) -> None:
+        encoded = [result for future in blob.groups for result in future.result()]
+        assembled = assemble_blob(
+            BLOB_KIND_DATA,
+            self._session,
+            (
+                EncodedFrame(
+                    result.codec,
+                    result.param,
+                    result.payload,
+                    frame.size,
+                    b"".join(frame.ids),
+                    frame.lengths,
+                )
+                for frame, result in zip(blob.frames, encoded, strict=True)
+            ),
+        )
+        held = sum(len(result.payload) for result in encoded)
+        try:
+            write_blob(self._backend, BLOB_KIND_DATA, assembled)
+        finally:
+            self._budget.release(held)
+        self._note_sent(blob.row, assembled)
+
+    def _note_sent(self, row: int, blob: AssembledBlob) -> None:
+        with self._lock:
+            self.stored_bytes += blob.size
+            self.sent_bytes += blob.size
+            self.blob_count += 1
+        ref = BlobRef(
+            blob_id=blob.blob_id.raw,
+            size=blob.size,
+            table_offset=blob.table_offset,
+            stamp=self._stamp,
+        )
+        self._sent.put(SentBlob(row, ref, blob.table.chunk_ids))
+
+
+def _is_over(future: Future[None]) -> bool:
+    """Whether an upload is done and well; a failed one stays to be raised."""
+    return future.done() and future.exception() is None

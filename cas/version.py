@@ -1,0 +1,300 @@
+"""A pinned version: a mapping of paths to entries, whose files can be read in place."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from cas.errors import ErrorCode, InvalidInputError, NotFoundError
+from cas.format.version import Lineage, VersionRecord
+from cas.model.entry import Entry, EntryKind, Totals, path_to_bytes, path_to_text
+from cas.model.ids import VersionDigest
+from cas.objects.parts import StoreParts
+from cas.operations.get import get
+from cas.operations.outcomes import GetOptions, GetOutcome
+from cas.operations.pinned import PinnedVersion
+from cas.operations.read_file import open_content
+from cas.transfer.reading import open_buffered
+
+
+class _Opened(Protocol):
+    """What a version needs of its store: it pickles, and gives the parts."""
+
+    @property
+    def parts(self) -> StoreParts: ...
+
+    def aliases(self, name: str) -> dict[str, int]: ...
+
+    def version(self, ref: str) -> Version: ...
+
+
+class Version(Mapping[str, Entry]):
+    """One version of an artifact, pinned: what it holds never changes.
+
+    Paths are relative and `/`-separated; bytes that are not UTF-8 stand as surrogate escapes.
+    Thread-safe. Pickles as its number and digest, and resolves those again in the other process.
+
+    Examples:
+        >>> version = store.version("digits:v0")
+        >>> version.ref
+        'digits:v0'
+        >>> sorted(version)
+        ['test/b.txt', 'train/a.txt']
+        >>> version["train/a.txt"].size
+        6
+        >>> version.read("train/a.txt")
+        b'one 1\\n'
+        >>> with version.open("train/a.txt") as file:
+        ...     file.seek(4)
+        ...     file.read(1)
+        4
+        b'1'
+    """
+
+    def __init__(self, store: _Opened, pinned: PinnedVersion) -> None:
+        self._store = store
+        self._pinned = pinned
+        self._pages = pinned.pages
+
+    # -- what it is
+
+    @property
+    def record(self) -> VersionRecord:
+        """Everything the store has on record."""
+        return self._pinned.record
+
+    @property
+    def artifact(self) -> str:
+        """The artifact's name."""
+        return str(self.record.artifact)
+
+    @property
+    def number(self) -> int:
+        """The number: 3 for `v3`."""
+        return self.record.number
+
+    @property
+    def ref(self) -> str:
+        """The reference to paste: `name:v3`."""
+        return f"{self.artifact}:v{self.number}"
+
+    @property
+    def digest(self) -> VersionDigest:
+        """The digest of all it holds; the same data has the same digest in any store."""
+        return self.record.digest
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The aliases that point here now."""
+        found = self._store.aliases(self.artifact).items()
+        return tuple(alias for alias, number in found if number == self.number)
+
+    @property
+    def type(self) -> str:
+        """What kind of artifact it is."""
+        return self.record.type
+
+    @property
+    def description(self) -> str:
+        """What the version is, as its maker wrote."""
+        return self.record.description
+
+    @property
+    def message(self) -> str:
+        """Why it was made, as its maker wrote."""
+        return self.record.message
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The maker's values, a copy."""
+        return dict(self.record.metadata)
+
+    @property
+    def inputs(self) -> tuple[Lineage, ...]:
+        """The versions it was made from."""
+        return self.record.inputs
+
+    @property
+    def producer(self) -> dict[str, Any]:
+        """Command, git commit, host, user and Python version, as far as recorded."""
+        return dict(self.record.producer)
+
+    @property
+    def totals(self) -> Totals:
+        """How many files and bytes it holds."""
+        return self.record.totals
+
+    @property
+    def created_ns(self) -> int:
+        """When it was made, nanoseconds since the epoch, by its maker's clock."""
+        return self.record.created_ns
+
+    # -- the mapping
+
+    def __getitem__(self, path: str) -> Entry:
+        found = self._pages.entry(path_to_bytes(path.strip("/")))
+        if found is None:
+            raise KeyError(path)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        for page in self._pages.iter_pages():
+            yield from map(path_to_text, page.paths)
+
+    def __len__(self) -> int:
+        return self.totals.entries
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, path: object) -> bool:
+        return isinstance(path, str) and self._pages.find(path_to_bytes(path.strip("/"))) is not None
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """Yield the entries at or below a folder, in path order."""
+        return self._pages.iter_entries(path_to_bytes(prefix.strip("/")))
+
+    def is_dir(self, path: str) -> bool:
+        """Tell whether a path is a folder of this version."""
+        path = path.strip("/")
+        if not path:
+            return True
+        for entry in self.entries(path):
+            return entry.path != path or entry.kind is EntryKind.DIRECTORY
+        return False
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, list[str], list[Entry]]]:
+        """Yield (folder, names of its sub-folders, its entries) from the top, as `os.walk` does.
+
+        Empty folders show among the sub-folders.
+        """
+        tree: dict[str, tuple[dict[str, None], list[Entry]]] = {}
+        top = prefix.strip("/")
+        tree[top] = ({}, [])
+        for entry in self.entries(top):
+            folder, _, name = entry.path.rpartition("/")
+            if entry.path == top:
+                continue
+            self._add_folders(tree, top, folder)
+            if entry.kind is EntryKind.DIRECTORY:
+                tree[folder][0][name] = None
+                tree.setdefault(entry.path, ({}, []))
+            else:
+                tree[folder][1].append(entry)
+        for folder in sorted(tree):
+            folders, files = tree[folder]
+            yield folder, list(folders), files
+
+    @staticmethod
+    def _add_folders(
+        tree: dict[str, tuple[dict[str, None], list[Entry]]], top: str, folder: str
+    ) -> None:
+        """Note a folder and those above it, up to the top."""
+        while folder != top:
+            tree.setdefault(folder, ({}, []))
+            parent, _, name = folder.rpartition("/")
+            tree.setdefault(parent, ({}, []))[0][name] = None
+            folder = parent
+
+    def glob(self, pattern: str) -> list[Entry]:
+        """Return the files and links that fit a pattern: `*` stays in a folder, `**` does not.
+
+        Raises:
+            InvalidInputError: the pattern is empty.
+        """
+        if not pattern.strip("/"):
+            raise InvalidInputError("the pattern is empty", code=ErrorCode.INVALID_OPTION)
+        fits = re.compile(_glob_expression(pattern.strip("/")), re.DOTALL)
+        fixed = re.split(r"[*?\[]", pattern.strip("/"))[0].rpartition("/")[0]
+        return [
+            entry
+            for entry in self.entries(fixed)
+            if entry.kind is not EntryKind.DIRECTORY and fits.fullmatch(entry.path)
+        ]
+
+    # -- reading
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a file, every one verified.
+
+        Raises:
+            NotFoundError: there is no such file.
+            CorruptionError: the store has other bytes than it must.
+        """
+        reader = open_content(self._store.parts, self._pinned, path)
+        return reader.read(0, reader.size)
+
+    def open(self, path: str) -> io.BufferedReader:
+        """Open a file for reading: seekable, buffered, binary; fetches only what is read.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        return open_buffered(open_content(self._store.parts, self._pinned, path), path)
+
+    # W&B and users' habit give `get` this meaning; a mapping's default lookup is `entry or other`.
+    def get(  # type: ignore[override]
+        self,
+        dest: str,
+        options: GetOptions | None = None,
+        *,
+        path: str = "",
+        include: tuple[str, ...] = (),
+    ) -> GetOutcome:
+        """Write the version, or what is at or below `path`, into a local folder.
+
+        Raises as `Store.get` does.
+        """
+        options = options or GetOptions()
+        if include:
+            options = replace(options, include=include)
+        return get(self._store.parts, self._pinned, path.strip("/"), dest, options)
+
+    # -- Python
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Version):
+            return NotImplemented
+        return (self.artifact, self.number, self.digest) == (
+            other.artifact,
+            other.number,
+            other.digest,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.artifact, self.number, self.digest))
+
+    def __repr__(self) -> str:
+        return f"<Version {self.ref} {self.digest.short}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self._store, self.ref, self.digest)
+
+
+def _reopen(store: _Opened, ref: str, digest: VersionDigest) -> Version:
+    version = store.version(ref)
+    if version.digest != digest:
+        raise NotFoundError(
+            f"{ref} is not what it was: its digest is {version.digest.short}, not {digest.short}",
+            code=ErrorCode.VERSION_NOT_FOUND,
+        )
+    return version
+
+
+def _glob_expression(pattern: str) -> str:
+    """Return a regular expression for a pattern in which `*` does not cross `/`."""
+    parts: list[str] = []
+    for part in pattern.split("/"):
+        if part == "**":
+            parts.append("(?:[^/]+/)*")
+            continue
+        inner = fnmatch.translate(part).removeprefix("(?s:")
+        inner = re.sub(r"\)\\[zZ]$", "", inner).replace(".*", "[^/]*")
+        parts.append(inner + "/")
+    if pattern.split("/")[-1] == "**":
+        parts[-1] = ".+/"
+    return "".join(parts).removesuffix("/")

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from cas.model.units import MIB
+
+HOSTILE = "evil\x1b[31m\u202egpj.exe\n"
+
+
+@pytest.fixture
+def stored(cas, data):
+    """A store with one version."""
+    cas("put", "data", "imagenet", "-m", "first")
+    return cas
+
+
+def run_on_terminal(tool, *words, **environ):
+    """Run a command whose three streams are a terminal, and return its exit code and output."""
+    ours, theirs = pty.openpty()
+    environ = {**tool.environ, "TERM": "xterm", **environ}
+    process = subprocess.Popen(
+        ["cas", *words], executable=tool.start.__globals__["COMMAND"], cwd=tool.cwd, env=environ,
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    output = bytearray()
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # Linux reports the end of a terminal as an error
+            break
+        if not piece:
+            break
+        output += piece
+    os.close(ours)
+    return process.wait(timeout=60), output.decode()
+
+
+def test_a_terminal_gets_colours(stored):
+    """Headings and errors stand out."""
+    assert "\x1b[1mVERSION" in run_on_terminal(stored, "log", "imagenet")[1]
+    assert "\x1b[31m" in run_on_terminal(stored, "log", "nothing")[1]
+
+
+@pytest.mark.parametrize(("words", "environ"), [((), {"NO_COLOR": "1"}), (("--no-color",), {})])
+def test_no_color_is_obeyed(stored, words, environ):
+    """NO_COLOR and --no-color leave plain text, in errors too."""
+    for command in (("log", "imagenet"), ("log", "nothing")):
+        assert "\x1b[" not in run_on_terminal(stored, *command, *words, **environ)[1]
+
+
+def test_a_pipe_gets_no_colours_and_no_progress(cas, data):
+    """What is not a terminal gets plain lines only."""
+    put = cas("put", "data", "imagenet")
+    failed = cas("log", "nothing", code=3)
+
+    assert put.err == ""
+    assert "\x1b" not in put.out + cas("log", "imagenet").out + failed.err
+
+
+def test_a_put_on_a_terminal_ends_with_its_answer(cas, data):
+    """Progress is drawn and taken away; the answer stays."""
+    (data / "big.bin").write_bytes(os.urandom(4 * MIB))
+
+    code, output = run_on_terminal(cas, "put", "data", "imagenet")
+
+    assert code == 0
+    assert "imagenet:v0\r\n" in output
+    assert output.rstrip().endswith("get it: cas get imagenet:v0")
+
+
+def test_quiet_prints_only_the_answer(cas, data):
+    """A script gets the reference and nothing else."""
+    quiet = cas("put", "data", "imagenet", "-q")
+
+    assert (quiet.out, quiet.err) == ("imagenet:v0\n", "")
+
+
+def test_a_no_on_the_terminal_changes_nothing(stored):
+    """Whoever is asked can say no."""
+    ours, theirs = pty.openpty()
+    process = stored.start("rm", "imagenet:v0", stdin=theirs, stdout=-1, stderr=theirs)
+    os.write(ours, b"n\n")
+    process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+
+    assert process.returncode == 10
+    assert stored.json("show", "imagenet")["number"] == 0
+
+
+def test_a_yes_on_the_terminal_goes_on(stored):
+    """Whoever is asked can say yes."""
+    ours, theirs = pty.openpty()
+    process = stored.start("rm", "imagenet:v0", stdin=theirs, stdout=-1, stderr=theirs)
+    os.write(ours, b"y\n")
+    out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+
+    assert (process.returncode, out) == (0, b"deleted imagenet:v0\n")
+
+
+def test_a_hostile_name_cannot_reach_the_terminal(cas, data):
+    """Names, messages and errors are shown with controls and direction marks made visible."""
+    (data / HOSTILE).write_text("x\n")
+    cas("put", "data", "imagenet", "-m", HOSTILE)
+
+    shown = [
+        cas("ls", "imagenet"),
+        cas("ls", "imagenet", "-l"),
+        cas("log", "imagenet"),
+        cas("show", "imagenet"),
+        cas("diff", "imagenet", "./data/train"),
+        cas("cat", f"imagenet:v0/{HOSTILE}x", code=3),
+    ]
+
+    for output in shown:
+        assert not {"\x1b", "\u202e"} & set(output.out + output.err)
+        assert "evil\\x1b[31m\\u202egpj.exe\\n" in output.out + output.err
+
+
+def test_scripts_get_names_exactly(cas, data):
+    """--json and -0 give every name as it is, one that is not UTF-8 too."""
+    names = [HOSTILE, "caf\udce9"]
+    for name in names:
+        (data / name).write_text("x\n")
+    cas("put", "data", "imagenet")
+
+    entries = cas.json("ls", "imagenet")["entries"]
+    listed = cas("ls", "imagenet", "-R", "-0").out.split("\0")
+
+    assert set(names) <= {entry["path"] for entry in entries}
+    assert set(names) <= set(listed)
+    assert "caf\\xe9" in cas("ls", "imagenet").out
+    assert cas("cat", "imagenet:v0/caf\udce9").out == "x\n"
+
+
+@pytest.mark.parametrize("lang", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_any_locale_can_show_any_name(cas, data, lang):
+    """A letter that the locale has not is escaped, never an error."""
+    (data / "größe").write_text("x\n")
+    cas("put", "data", "imagenet")
+
+    listed = cas("ls", "imagenet", LANG=lang, LC_ALL=lang, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+
+    assert "gr" in listed.out
+
+
+def test_a_closed_pipe_ends_quietly(cas, data):
+    """`cas cat ... | head` exits 141 and says nothing."""
+    (data / "big.bin").write_bytes(bytes(range(256)) * 4096 * 4)
+    cas("put", "data", "imagenet")
+
+    process = cas.start("cat", "imagenet:v0/big.bin", stdout=-1, stderr=-1)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=60)
+
+    assert (process.returncode, err) == (141, b"")
+
+
+def test_ctrl_c_stops_a_put_and_the_same_command_goes_on(cas):
+    """The first Ctrl-C ends with 130, says that nothing is lost, and leaves no version."""
+    content = os.urandom(MIB)
+    process = cas.start("put", "-", "dump", "--path", "x", stdin=-1, stdout=-1, stderr=-1)
+    assert process.stdin is not None
+    sent = threading.Event()
+
+    def feed():
+        # More than a pipe holds: once the third piece is gone, cas is reading.
+        for number in range(1000):
+            try:
+                os.write(process.stdin.fileno(), content)
+            except OSError:
+                return
+            if number == 2:
+                sent.set()
+
+    writer = threading.Thread(target=feed)
+    writer.start()
+    assert sent.wait(60)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)
+    writer.join(60)
+    process.stdin.close()
+    process.stdin = None
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert b"the same command" in err
+    assert b"Traceback" not in err
+    assert cas.json("ls") == {"artifacts": []}
+    assert cas("put", "-", "dump", "--path", "x", "-q", stdin=content).out == "dump:v0\n"
