@@ -16,7 +16,6 @@ Credentials do not belong there: drivers find them where their users expect them
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,8 +27,6 @@ from cas.errors import ErrorCode, InvalidInputError
 PROJECT_FILE = "cas.toml"
 STORE_VARIABLE = "CAS_STORE"
 HOME_VARIABLE = "CAS_HOME"
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?://|:)")  # not C:\data, not a folder called a:b
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +146,7 @@ def _resolve(
 
 
 def _absolute(url: str, base: Path) -> str:
-    if _SCHEME.match(url):
+    if "://" in url:
         return url
     return str((base / Path(url).expanduser()).absolute())
 

@@ -68,8 +68,7 @@ def _describe(change: Change, letter: str) -> str:
     if letter == "X":
         return path
     if letter == "M":
-        fresh = "" if change.new_bytes is None else f", {format_size(change.new_bytes)} new"
-        return f"{path}  ({_size(change.old_size)} -> {_size(change.new_size)}{fresh})"
+        return f"{path}  ({_size(change.old_size)} -> {_size(change.new_size)})"
     return f"{path}  ({_size(change.new_size if letter == 'A' else change.old_size)})"
 
 

@@ -89,7 +89,7 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 )
 @shared_options
 @click.pass_context
-def tool(ctx: click.Context, **arguments: Any) -> None:
+def tool(ctx: click.Context, /, **arguments: Any) -> None:
     """Version datasets, models and other artifacts in a folder or bucket.
 
     Files are stored once, whatever their names and versions; a put sends only what is new.
@@ -143,6 +143,10 @@ def _report(error: BaseException, arguments: list[str]) -> int:
 
         console.traceback(traceback.format_exception(error))
     failures = explain(error)
+    try:
+        sys.stdout.flush()
+    except OSError:  # that may be what is reported
+        abandon_stdout()
     try:
         for failure in failures:
             console.failure(failure.message, hint=failure.hint, problems=failure.problems)

@@ -95,7 +95,6 @@ class Console:
 
     def failure(self, message: str, *, hint: str | None, problems: Iterable[str] = ()) -> None:
         """Tell why the command failed, and what helps."""
-        sys.stdout.flush()
         for problem in problems:
             self.warning(escape(problem))
         label = self._style(sys.stderr, "error:", fg="red", bold=True)
@@ -155,11 +154,11 @@ def to_json(value: object) -> Any:
     Dataclasses become objects; ids become hexadecimal digits; a time `created_ns` in nanoseconds
     becomes `created` in ISO 8601, UTC; kinds become their names in lower case.
     """
-    if value is None or isinstance(value, str | bool | float):
-        return value.value if isinstance(value, Enum) else value
     if isinstance(value, IntEnum):
         return value.name.lower()
-    if isinstance(value, int):
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | int | float):
         return value
     from cas.model.ids import Digest, SessionId  # 5 ms that --help need not spend
 

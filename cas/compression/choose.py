@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from cas.compression.codec import DEFAULT_LEVEL, Codec
-from cas.compression.contexts import Buffer, compress, compress_entropy, scratch
+from cas.compression.codec import Codec
+from cas.compression.contexts import DEFAULT_LEVEL, Buffer, compress, compress_entropy, scratch
 from cas.compression.planes import (
     PlaneShape,
     encode_planes,

@@ -6,13 +6,10 @@ Spec: specs/format/11-codecs.md
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
 
-from cas.compression.contexts import MAX_RAW_BYTES, Buffer, compress, decompress
+from cas.compression.contexts import DEFAULT_LEVEL, MAX_RAW_BYTES, Buffer, compress, decompress
 from cas.compression.planes import PlaneShape, decode_planes, encode_planes
 from cas.errors import CorruptionError, ErrorCode, InvalidInputError, UnsupportedError
-
-DEFAULT_LEVEL: Final = 3
 
 
 class Codec(IntEnum):

@@ -119,8 +119,7 @@ def decode_condemn(content: Buffer, *, what: str) -> CondemnRecord:
         UnsupportedError: a later cas wrote it.
     """
     head = _decode_head(CONDEMN_MAGIC, content, what)
-    if head.collector is None:
-        raise malformed(what, "names no collector")
+    assert head.collector is not None  # the head of a condemn record always has one
     return CondemnRecord(head.run, head.collector, _decode_ids(head, content, what))
 
 

@@ -33,6 +33,13 @@ _BLOB = re.compile(r"(?:blobs|meta)/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 VersionKeyKind = Literal["slot", "revision", "move"]
 CollectionKeyKind = Literal["condemn", "verdict", "done", "floor"]
 
+_COLLECTION_KINDS: dict[str, CollectionKeyKind] = {
+    "condemn": "condemn",
+    "verdict": "verdict",
+    "done": "done",
+    "floor": "floor",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class VersionKey:
@@ -245,11 +252,7 @@ def parse_collection_key(key: str) -> tuple[int, CollectionKeyKind] | None:
     found = _COLLECTION.fullmatch(key)
     if found is None:
         return None
-    kind: CollectionKeyKind
-    for kind in ("condemn", "verdict", "done", "floor"):
-        if found.group(2) == kind:
-            return int(found.group(1)), kind
-    return None
+    return int(found.group(1)), _COLLECTION_KINDS[found.group(2)]
 
 
 def _digits(number: int, width: int) -> str:

@@ -57,11 +57,12 @@ def unseal_headed(content: bytes) -> bytes:
 
 
 def decode_sealed_table(raw: bytes) -> object:
-    """Read bytes as the raw table of a blob whose id they have."""
-    content = TOOL["seal_table"](raw, b"") if raw else b""
-    offset = blob.HEADER_BYTES
+    """Read bytes as the raw table of a blob whose id they have; its frames end where the seed's do."""
+    packed = TOOL["zstd_of"](raw)
+    offset, _, _ = blob.decode_trailer(SEEDS["blob"][0], what="seed")
+    content = packed + blob.encode_trailer(offset, len(packed), len(raw))
     return blob.decode_tail(
-        content[offset:], blob.table_blob_id(raw), blob_size=len(content), table_offset=offset
+        content, blob.table_blob_id(raw), blob_size=offset + len(content), table_offset=offset
     )
 
 

@@ -65,18 +65,33 @@ class Tool:
         return Tool(self.cwd, environ)
 
 
+def _make_tool(folder: Path) -> Tool:
+    (folder / "work").mkdir()
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder / "home"),
+        "CAS_HOME": str(folder / "home" / "cas"),
+        "CAS_STORE": str(folder / "store"),
+        "LANG": "C.UTF-8",
+    }
+    return Tool(folder / "work", environ)
+
+
+def _make_files(folder: Path) -> Path:
+    (folder / "train").mkdir(parents=True)
+    (folder / "train" / "a.txt").write_text("alpha\n" * 1000)
+    (folder / "train" / "b.txt").write_text("beta\n" * 1000)
+    (folder / "readme.md").write_text("about\n")
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "link").symlink_to("readme.md")
+    return folder
+
+
 @pytest.fixture
 def bare(tmp_path: Path) -> Tool:
     """The tool in an empty folder; the store that the environment names does not exist."""
-    (tmp_path / "work").mkdir()
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path / "home"),
-        "CAS_HOME": str(tmp_path / "home" / "cas"),
-        "CAS_STORE": str(tmp_path / "store"),
-        "LANG": "C.UTF-8",
-    }
-    return Tool(tmp_path / "work", environ)
+    return _make_tool(tmp_path)
 
 
 @pytest.fixture
@@ -89,15 +104,21 @@ def cas(bare: Tool) -> Tool:
 @pytest.fixture
 def data(cas: Tool) -> Path:
     """A small folder in the working folder, called data."""
-    folder = cas.cwd / "data"
-    (folder / "train").mkdir(parents=True)
-    (folder / "train" / "a.txt").write_text("alpha\n" * 1000)
-    (folder / "train" / "b.txt").write_text("beta\n" * 1000)
-    (folder / "readme.md").write_text("about\n")
-    (folder / "run.sh").write_text("#!/bin/sh\n")
-    (folder / "run.sh").chmod(0o755)
-    (folder / "link").symlink_to("readme.md")
-    return folder
+    return _make_files(cas.cwd / "data")
+
+
+@pytest.fixture(scope="module")
+def own_tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
+    """The tool and an empty store, one for all tests of a module."""
+    tool = _make_tool(tmp_path_factory.mktemp("module"))
+    tool("init")
+    return tool
+
+
+@pytest.fixture(scope="module")
+def own_files(own_tool: Tool) -> Path:
+    """The same small folder, one for all tests of a module."""
+    return _make_files(own_tool.cwd / "data")
 
 
 @pytest.fixture

@@ -52,11 +52,11 @@ def test_the_first_put_makes_the_default_store_aloud(bare):
 def test_a_dry_run_makes_no_default_store(bare):
     """A plan for a store that is not there yet counts everything as new."""
     tool = bare.without_store()
-    (tool.cwd / "file.txt").write_text("text\n")
+    (tool.cwd / "file.txt").write_text("text\n" * 1000)
 
     plan = tool.json("put", "file.txt", "notes", "--dry-run")
 
-    assert plan["new_bytes"] == 5
+    assert plan["new_bytes"] == 5000
     assert not Path(tool.environ["CAS_HOME"], "store").exists()
 
 

@@ -30,7 +30,7 @@ from tiny import file_path, make_tree
 
 import cas
 
-# Eleven paths at most: four edits, two added, two removed, one renamed, one made executable.
+# A rename touches two paths, every other change one.
 CHANGES = {"modified": 4, "added": 2, "removed": 2, "renamed": 1, "mode_changed": 1}
 ROOTS = 2
 # Each changed path may lie on a page of its own, on both sides.
@@ -83,8 +83,9 @@ def report(options: argparse.Namespace, puts: list[Cost], store: Path) -> None:
     """Diff, check what is found, print the table and save it."""
     reads = MetaReads(store)
     with cas.Store.open(str(store)) as opened:
+        new, old = (version.number for version in opened.versions("dataset"))
         start = time.perf_counter()
-        diff = opened.diff("dataset:v1", "dataset:v2")
+        diff = opened.diff(f"dataset:v{old}", f"dataset:v{new}")
         seconds = time.perf_counter() - start
         requests = opened.requests
     found = {kind: len(getattr(diff, kind)) for kind in CHANGES}

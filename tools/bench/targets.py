@@ -133,7 +133,7 @@ def print_verdicts(verdicts: list[Verdict]) -> None:
     """Print the table of targets, and how many are met."""
     lines = []
     for line in verdicts:
-        value = "not measured" if line.value is None else f"{line.value:.2f}"
+        value = "not measured" if line.value is None else f"{line.value:.3f}"
         cells = [line.set_name, line.claim, line.cas, line.peer, value]
         lines.append([*cells, f"<= {line.limit:g}", line.outcome])
     print_table(("set", "what", "cas", "peer", "value", "target", ""), lines)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cas.cli.invocation import Invocation
 from cas.cli.text import escape
 from cas.cli.verb import verb
@@ -24,7 +26,7 @@ def command(cli: Invocation) -> None:
     choice = cli.choice
     project = settings.find_project_file(cli.cwd)
     user = settings.config_file(cli.environ)
-    document = {
+    document: dict[str, Any] = {
         "store": {
             "url": cli.shown_url,
             "source": choice.source,

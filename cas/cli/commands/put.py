@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -61,7 +61,7 @@ def command(cli: Invocation, words: tuple[str, ...], name: str | None, **given: 
         show_put(cli.console, outcome)
 
 
-def _source(paths: list[str], path: str | None, artifact: str) -> str | list[str] | IO[bytes]:
+def _source(paths: list[str], path: str | None, artifact: str) -> str | list[str] | BinaryIO:
     if STANDARD_INPUT not in paths:
         if path:
             raise InvalidInputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -51,11 +52,15 @@ def _describe(store: Store, ref: str) -> tuple[str, str]:
     """Return what exactly to delete, and the question to ask."""
     if names_version(ref):
         version = store.version(ref)
-        aliases = f", aliases {', '.join(version.aliases)}" if version.aliases else ""
-        facts = f"{format_totals(version.totals)}{escape(aliases)}"
+        facts = f"{format_totals(version.totals)}{_alias_text(version.aliases)}"
         # By number: `name:latest` must never read as `name`, which means every version.
         return version.ref, f"delete {version.ref} ({facts})"
     versions = store.versions(ref)
     size = sum(version.totals.size for version in versions if version.totals)
     count = format_count(len(versions), "version")
-    return ref, f"delete every version of {ref} ({count}, {format_size(size)})"
+    aliases = _alias_text(sorted({alias for version in versions for alias in version.aliases}))
+    return ref, f"delete every version of {ref} ({count}, {format_size(size)}{aliases})"
+
+
+def _alias_text(aliases: Sequence[str]) -> str:
+    return f", aliases {', '.join(map(escape, aliases))}" if aliases else ""
