@@ -27,6 +27,7 @@ class SystemClock:
     """The clock of this machine."""
 
     def now_ns(self) -> int:
+        """Return nanoseconds since the epoch, UTC."""
         return time.time_ns()
 
 

@@ -1,5 +1,6 @@
 """One-liners on the store in force: the argument, `CAS_STORE`, `cas.toml`, the user's file, or
-the default store."""
+the default store.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def get(
 
 
 def open(ref: str, *, store: Store | str | None = None) -> io.BufferedReader:
-    """Open a file of a version for reading, `name:v3/path`; see `Version.open`.
+    r"""Open a file of a version for reading, `name:v3/path`; see `Version.open`.
 
     Examples:
         >>> cas.open("digits:v0/train/a.txt", store=url).read()

@@ -326,9 +326,7 @@ class Store:
         return measure_usage(self._parts, None if ref is None else Ref.parse(ref))
 
 
-def _open_parts(
-    counter: RequestCounter, config: StoreConfig, options: StoreOptions
-) -> StoreParts:
+def _open_parts(counter: RequestCounter, config: StoreConfig, options: StoreOptions) -> StoreParts:
     state_dir = None
     if options.journal:
         state_dir = Path(options.cache_dir or cache_folder(process_environ()))

@@ -33,7 +33,7 @@ class _Opened(Protocol):
 
 
 class Version(Mapping[str, Entry]):
-    """One version of an artifact, pinned: what it holds never changes.
+    r"""One version of an artifact, pinned: what it holds never changes.
 
     Paths are relative and `/`-separated; bytes that are not UTF-8 stand as surrogate escapes.
     Thread-safe. Pickles as its number and digest, and resolves those again in the other process.
@@ -152,7 +152,9 @@ class Version(Mapping[str, Entry]):
         return True
 
     def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and self._pages.find(path_to_bytes(path.strip("/"))) is not None
+        return (
+            isinstance(path, str) and self._pages.find(path_to_bytes(path.strip("/"))) is not None
+        )
 
     def entries(self, prefix: str = "") -> Iterator[Entry]:
         """Yield the entries at or below a folder, in path order."""
@@ -295,6 +297,6 @@ def _glob_expression(pattern: str) -> str:
         inner = fnmatch.translate(part).removeprefix("(?s:")
         inner = re.sub(r"\)\\[zZ]$", "", inner).replace(".*", "[^/]*")
         parts.append(inner + "/")
-    if pattern.split("/")[-1] == "**":
+    if pattern.rsplit("/", maxsplit=1)[-1] == "**":
         parts[-1] = ".+/"
     return "".join(parts).removesuffix("/")

@@ -35,7 +35,9 @@ class Progress:
 class ProgressSink(Protocol):
     """Receives progress. Called from any thread, often; must return at once and never raise."""
 
-    def __call__(self, progress: Progress) -> None: ...
+    def __call__(self, progress: Progress) -> None:
+        """Take note of how far it is."""
+        ...
 
 
 class Cancelled(BaseException):

@@ -52,9 +52,7 @@ class Surroundings:
         return self.log.resolved_prefix
 
 
-def read_surroundings(
-    backend: Backend, pages: PageReader, artifact: ArtifactName
-) -> Surroundings:
+def read_surroundings(backend: Backend, pages: PageReader, artifact: ArtifactName) -> Surroundings:
     """Read the log, the slots of an artifact and its newest visible version, in this order."""
     log = list_log(backend)
     listing = list_slots(backend, artifact)

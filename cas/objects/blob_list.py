@@ -77,8 +77,7 @@ class BlobList:
             strict=True,
         )
         rows = [
-            self.row_of(BlobRef(blob_id=i, size=s, table_offset=t, stamp=stamp))
-            for i, s, t in refs
+            self.row_of(BlobRef(blob_id=i, size=s, table_offset=t, stamp=stamp)) for i, s, t in refs
         ]
         return np.array(rows, np.int64)
 

@@ -65,9 +65,7 @@ class AssembledBlob:
     table_offset: int
 
 
-def assemble_blob(
-    kind: int, session: SessionId, frames: Iterable[EncodedFrame]
-) -> AssembledBlob:
+def assemble_blob(kind: int, session: SessionId, frames: Iterable[EncodedFrame]) -> AssembledBlob:
     """Lay frames out as a blob under a new key: a fresh nonce makes the id one of its own."""
     nonce = random_bytes(NONCE_BYTES)
     parts: list[Buffer] = [encode_header(kind, nonce, session)]
@@ -139,9 +137,7 @@ class TableReader:
                 self._tables.move_to_end(ref.blob_id)
                 return table
         content = read_range(self._backend, ref.id, ref.table_offset, ref.size)
-        table = decode_tail(
-            content, ref.id, blob_size=ref.size, table_offset=ref.table_offset
-        )
+        table = decode_tail(content, ref.id, blob_size=ref.size, table_offset=ref.table_offset)
         self.remember(ref.blob_id, table)
         return table
 

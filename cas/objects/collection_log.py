@@ -16,6 +16,7 @@ from cas.backend.base import Backend
 from cas.errors import NotFoundError
 from cas.format import keys
 from cas.format.collection import (
+    CondemnRecord,
     condemned_rows,
     decode_condemn,
     decode_verdict,
@@ -147,6 +148,6 @@ def _killed_by(
     return condemned & ~condemned_rows(verdict, ids)
 
 
-def _read_condemn(backend: Backend, run: int):  # type: ignore[no-untyped-def]
+def _read_condemn(backend: Backend, run: int) -> CondemnRecord:
     key = keys.condemn_key(run)
     return decode_condemn(backend.get(key), what=key)

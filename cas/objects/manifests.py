@@ -18,8 +18,8 @@ from cas.errors import CorruptionError, ErrorCode
 from cas.format import keys
 from cas.format.blob import frame_length
 from cas.format.manifest import Page, Root, decode_page, decode_root
-from cas.model.ids import PageId, SessionId
 from cas.model.entry import PageLocation
+from cas.model.ids import PageId, SessionId
 from cas.objects.blobs import (
     BLOB_KIND_META,
     AssembledBlob,
@@ -125,9 +125,7 @@ def _page_frame(content: bytes) -> EncodedFrame:
     codec, payload = Codec.ZSTD, encode(content, Codec.ZSTD, 0)
     if len(payload) >= len(content):
         codec, payload = Codec.RAW, content
-    return EncodedFrame(
-        codec, 0, payload, len(content), blake3(content).digest(), (len(content),)
-    )
+    return EncodedFrame(codec, 0, payload, len(content), blake3(content).digest(), (len(content),))
 
 
 def _close_batch(

@@ -143,8 +143,7 @@ def add_move(
     mark = SessionId(random_bytes(SESSION_ID_BYTES))
     move = MoveRecord(kind=kind, created_ns=now_ns, session=mark, reason="")
     key = keys.move_key(artifact, number, k)
-    stands = decode_move(create_confirmed(backend, key, encode_move(move)), what=key)
-    return stands
+    return decode_move(create_confirmed(backend, key, encode_move(move)), what=key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +169,7 @@ def read_aliases(backend: Backend, artifact: ArtifactName) -> dict[str, AliasSta
     }
 
 
-def read_alias(
-    backend: Backend, artifact: ArtifactName, alias: AliasName
-) -> AliasState | None:
+def read_alias(backend: Backend, artifact: ArtifactName, alias: AliasName) -> AliasState | None:
     """Return the last move of one alias, or None if it was never set."""
     prefix = keys.alias_prefix(artifact, alias)
     parsed = (keys.parse_alias_key(stored.key) for stored in backend.list_objects(prefix))
@@ -191,9 +188,9 @@ def move_alias(
     before = read_alias(backend, artifact, alias)
     generation = 0 if before is None else before.generation + 1
     content = encode_alias(record)
-    while create_confirmed(
-        backend, keys.alias_key(artifact, alias, generation), content
-    ) != content:
+    while (
+        create_confirmed(backend, keys.alias_key(artifact, alias, generation), content) != content
+    ):
         before = _read_alias(backend, artifact, alias, generation)
         generation += 1
     return before

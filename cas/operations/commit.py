@@ -31,7 +31,7 @@ WRITE_THREADS = 4
 Ids = NDArray[np.uint8]
 
 
-class NotCommitted(Exception):
+class NotCommitted(Exception):  # noqa: N818 - a signal inside a put, no error for callers
     """The version must be made again: a collector was faster. Never leaves a put."""
 
     def __init__(self, bad_blobs: frozenset[bytes] = frozenset()) -> None:
@@ -77,7 +77,8 @@ class Commit:
 
     def _final_intent(self, manifest: Manifest) -> Intent:
         """Name all that the version needs: new pages and every blob they speak of by id, reused
-        pages behind the root of the base version, which is stored."""
+        pages behind the root of the base version, which is stored.
+        """
         base = self._found.base
         behind = (base.root_location,) if base is not None and manifest.reuses_pages else ()
         meta_ids = sorted({blob.blob_id.raw for blob in manifest.new_blobs})
@@ -202,4 +203,3 @@ class Commit:
             stored_bytes=stored.stored_bytes,
             extra={},
         )
-

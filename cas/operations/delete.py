@@ -83,8 +83,7 @@ def restore(parts: StoreParts, ref: Ref) -> list[Deletion]:
         trashed = [
             number
             for number, record in records
-            if isinstance(record, VersionRecord)
-            and record.digest.hex.startswith(ref.digest_prefix)
+            if isinstance(record, VersionRecord) and record.digest.hex.startswith(ref.digest_prefix)
         ]
     elif ref.alias is not None:
         target = live_aliases(parts, ref.artifact).get(str(ref.alias))

@@ -103,9 +103,7 @@ def compare_entries(
     )
 
 
-def _unshared(
-    old: VersionPages, new: VersionPages
-) -> tuple[Iterator[Page], Iterator[Page], int]:
+def _unshared(old: VersionPages, new: VersionPages) -> tuple[Iterator[Page], Iterator[Page], int]:
     old_root, new_root = old.root, new.root
     old_ids = [row.tobytes() for row in old_root.page_ids]
     new_ids = [row.tobytes() for row in new_root.page_ids]
@@ -205,4 +203,3 @@ def _match_renames(added: list[Entry], removed: list[Entry]) -> list[Change]:
     added[:] = kept
     removed[:] = [entry for entry in removed if entry.path not in gone]
     return renamed
-

@@ -28,7 +28,7 @@ from cas.model.progress import Cancel, Progress
 from cas.objects.parts import StoreParts
 from cas.operations.outcomes import GetOptions, GetOutcome
 from cas.operations.pinned import PinnedVersion
-from cas.operations.select import Selection, SelectedPage, select_pages
+from cas.operations.select import SelectedPage, Selection, select_pages
 from cas.operations.version_pages import PageContents
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.download import Download, WantedFile
@@ -154,9 +154,7 @@ class _Present:
         kind = EntryKind(int(page.kinds[row]))
         executable = bool(page.modes[row] & MODE_EXECUTABLE)
         wanted = page.hashes[row].tobytes()
-        same = matches_file(
-            self._target, path, status, kind, int(page.sizes[row]), wanted, link
-        )
+        same = matches_file(self._target, path, status, kind, int(page.sizes[row]), wanted, link)
         if same is None:
             return "is something else"
         if not same:
@@ -281,7 +279,7 @@ def _add_wanted(
             tally.skipped.append(SkippedFile(path_to_text(path), reason))
 
 
-def _finish(wanted: WantedFile, pending: PendingFile) -> None:
+def _finish(_: WantedFile, pending: PendingFile) -> None:
     pending.commit()
 
 
@@ -327,4 +325,3 @@ def _report(options: GetOptions, tally: _Tally, download: Download) -> None:
             sent_bytes=tally.fetched_bytes + counts.fetched_bytes,
         )
     )
-

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cas.format import keys
+from cas.format.blob import CHUNK_BYTES
 from cas.format.manifest import HOLE
 from cas.format.version import MoveKind, VersionRecord
 from cas.model.names import ArtifactName, Ref
@@ -91,9 +92,7 @@ def measure_usage(parts: StoreParts, ref: Ref | None) -> Usage:
     together = np.flatnonzero(asked)
     alone = np.flatnonzero((asked > 0) & (asked == users))
     sizes = [
-        one.size
-        for folder in (keys.BLOBS, keys.META)
-        for one in parts.backend.list_objects(folder)
+        one.size for folder in (keys.BLOBS, keys.META) for one in parts.backend.list_objects(folder)
     ]
     return Usage(
         logical_bytes=sum(one.logical_bytes for one in wanted),
@@ -159,8 +158,8 @@ class _Space:
             raw = table.chunk_lengths.astype(np.int64)
             share = table.frame_stored / np.maximum(table.frame_raw, 1)
             self._raw.append(raw)
-            # A chunk's part of its frame's payload, and its 36 bytes in the frame's head.
-            self._stored.append(raw * share[table.chunk_frames] + 36)
+            # A chunk's part of its frame's payload, and its entry in the frame's head.
+            self._stored.append(raw * share[table.chunk_frames] + CHUNK_BYTES)
             self._first[row] = self.chunk_count
             self.chunk_count += len(raw)
         return self._first[row]

@@ -90,9 +90,7 @@ def untag(parts: StoreParts, artifact: ArtifactName, aliases: Sequence[str]) -> 
     return moves
 
 
-def _record(
-    parts: StoreParts, number: int | None, digest: VersionDigest | None
-) -> AliasRecord:
+def _record(parts: StoreParts, number: int | None, digest: VersionDigest | None) -> AliasRecord:
     return AliasRecord(
         number=number,
         digest=digest,

@@ -1,5 +1,6 @@
 """What a put would do, to the byte, without writing anything: the whole pipeline runs, but for
-a backend that only counts what it is given."""
+a backend that only counts what it is given.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +48,14 @@ class _CountingBackend:
     def list_folders(self, prefix: str) -> list[str]:
         return self._backend.list_folders(prefix)
 
-    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+    def put(self, _key: str, parts: Sequence[Buffer]) -> None:
         self.puts += 1
         self.put_bytes += sum(len(part) for part in parts)
 
-    def create(self, key: str, content: bytes) -> None:
+    def create(self, key: str, _content: bytes) -> None:
         raise UnsupportedError(f"a plan creates nothing: {key}", code=ErrorCode.INTERNAL)
 
-    def delete(self, key: str) -> None:
+    def delete(self, _key: str) -> None:
         return None
 
     def close(self) -> None:

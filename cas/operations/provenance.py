@@ -64,7 +64,9 @@ def hide_secrets(command: Sequence[str]) -> list[str]:
 
 
 def _hide_in_url(word: str) -> str:
-    head, equals, tail = word.partition("=") if "://" not in word.split("=")[0] else ("", "", word)
+    head, equals, tail = (
+        word.partition("=") if "://" not in word.split("=", maxsplit=1)[0] else ("", "", word)
+    )
     if "://" not in tail and "://" not in word:
         return word
     try:
@@ -93,7 +95,7 @@ def _git_state() -> dict[str, Any]:
 
 def _git(*words: str) -> subprocess.CompletedProcess[str] | None:
     with suppress(OSError, subprocess.TimeoutExpired):
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603 - fixed words
             ["git", *words],  # noqa: S607 - the user's own git, found as the user's shell does
             capture_output=True,
             text=True,

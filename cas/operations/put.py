@@ -160,4 +160,3 @@ def _outcome(stored: StoredTree, record: VersionRecord, *, created: bool) -> Put
         aliases=(),
         seconds=0.0,
     )
-

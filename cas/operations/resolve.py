@@ -60,9 +60,7 @@ def resolve_record(parts: StoreParts, ref: Ref) -> ResolvedVersion:
     return ResolvedVersion(record, listing)
 
 
-def read_visible(
-    parts: StoreParts, listing: SlotListing, number: int, asked: str
-) -> VersionRecord:
+def read_visible(parts: StoreParts, listing: SlotListing, number: int, asked: str) -> VersionRecord:
     """Read a version that must be there and not hidden; `asked` is what the user wrote."""
     artifact = listing.artifact
     move = read_last_move(parts.backend, listing, number)
@@ -104,9 +102,7 @@ def _by_alias(parts: StoreParts, listing: SlotListing, ref: Ref) -> ResolvedVers
             code=ErrorCode.ALIAS_NOT_FOUND,
             hint=f"did you mean {near}?" if near else f"cas log {ref.artifact} lists versions",
         )
-    return ResolvedVersion(
-        read_visible(parts, listing, state.record.number, str(ref)), listing
-    )
+    return ResolvedVersion(read_visible(parts, listing, state.record.number, str(ref)), listing)
 
 
 def _by_digest(parts: StoreParts, listing: SlotListing, prefix: str) -> ResolvedVersion:
@@ -129,6 +125,4 @@ def _by_digest(parts: StoreParts, listing: SlotListing, prefix: str) -> Resolved
             code=ErrorCode.INVALID_REF,
             hint="write more digits",
         )
-    return ResolvedVersion(
-        found[0], listing, is_digest_pinned=len(prefix) == 2 * DIGEST_BYTES
-    )
+    return ResolvedVersion(found[0], listing, is_digest_pinned=len(prefix) == 2 * DIGEST_BYTES)

@@ -153,9 +153,7 @@ def _summarize(parts: StoreParts, name: ArtifactName) -> ArtifactSummary | None:
     )
 
 
-def _map(
-    parts: StoreParts, act: Callable[[Item], Result], items: Iterable[Item]
-) -> list[Result]:
+def _map(parts: StoreParts, act: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Do the same for each item, side by side where requests take time."""
     found = list(items)
     if parts.backend.capabilities.local or len(found) == 1:

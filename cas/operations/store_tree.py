@@ -34,6 +34,7 @@ from cas.transfer.stream import stream_tree
 from cas.transfer.tree import scan_tree
 from cas.transfer.upload import Upload
 
+
 @dataclass(frozen=True, slots=True)
 class StreamSource:
     """Bytes that come from a stream, and the path of the one file they become."""
@@ -168,7 +169,7 @@ class _Storing:
                 report=lambda: self._advance(upload, writer),
             )
             stored.counts = upload.counts
-            upload.resumed_rows = frozenset(self._load_known(dedup, groups))
+            upload.placer.resumed_rows = frozenset(self._load_known(dedup, groups))
             if isinstance(source, StreamSource):
                 upload.run_stream(0, source.stream)
             else:
@@ -183,8 +184,8 @@ class _Storing:
             pool.shutdown(wait=True, cancel_futures=True)
         stored.stored_bytes = writer.stored_bytes
         stored.sent_bytes += writer.sent_bytes
-        stored.refused_bytes = upload.refused_bytes
-        stored.new_bytes_by_row = upload.new_bytes_by_row
+        stored.refused_bytes = upload.placer.refused_bytes
+        stored.new_bytes_by_row = upload.placer.new_bytes_by_row
         self._report(upload, writer)
 
     def _keep_what_is_sent(self, writer: BlobWriter) -> None:
@@ -320,4 +321,3 @@ def _raise_problems(problems: Sequence[str]) -> None:
             problems=tuple(problems),
             hint="nothing was published; make them readable or --exclude them, then put again",
         )
-

@@ -19,8 +19,8 @@ from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.transfer.journal import Journal, JournalPage
 from cas.transfer.packing import SentBlob
+from cas.transfer.placing import UploadCounts
 from cas.transfer.tree import LocalTree, SkippedFile
-from cas.transfer.upload import UploadCounts
 
 # After this many blobs a long put tells what it stored so far: to collectors by an intent, to
 # other machines that resume it by an index segment. About a GiB.

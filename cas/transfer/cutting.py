@@ -21,6 +21,7 @@ from cas.chunking.cutter import Cutter
 from cas.chunking.parallel import join_segments
 from cas.chunking.zeros import SHORTEST_ZERO_BYTES, ZERO_BLOCK_BYTES, Run, split_zeros
 from cas.format.manifest import INLINE_LIMIT
+from cas.transfer.stamp import FileStamp
 
 SEGMENT_BYTES = 8 << 20
 SMALL_FILE_BYTES = 1 << 20
@@ -52,12 +53,14 @@ class Items:
     lengths: list[int] = field(default_factory=list)
     spans: list[Span | None] = field(default_factory=list)
 
-    def add_chunk(self, buffer: bytes, start: int, stop: int) -> None:
-        """Hash a chunk and add it."""
-        digest = blake3(memoryview(buffer)[start:stop]).digest()
+    def add_chunk(self, buffer: bytes, start: int, stop: int) -> bytes:
+        """Hash a chunk, add it, and return its id."""
+        is_whole = stop - start == len(buffer)
+        digest: bytes = blake3(buffer if is_whole else memoryview(buffer)[start:stop]).digest()
         self.ids.append(digest)
         self.lengths.append(stop - start)
         self.spans.append((buffer, start, stop))
+        return digest
 
     def add_zeros(self, length: int) -> None:
         """Add a run of zeros."""
@@ -76,70 +79,68 @@ _NO_ID = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
-class FileStamp:
-    """What tells whether a file changed: size, mtime and ctime in ns, inode."""
-
-    size: int
-    mtime: int
-    ctime: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> FileStamp:
-        """Take the stamp from a stat."""
-        inode = status.st_ino & 0x7FFF_FFFF_FFFF_FFFF
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
-
-
-@dataclass(slots=True)
-class CutFile:
-    """One small file, read whole. `inline` has the bytes of a tiny one; then it has no items."""
+class SmallFile:
+    """A small file to read: its row, where it is, and what the scan saw of it."""
 
     row: int
+    path: bytes
     stamp: FileStamp
-    executable: bool
-    hash: bytes
-    inline: bytes | None
-    item_count: int
 
 
 @dataclass(slots=True)
 class CutBatch:
-    """Small files in path order, their items one after another, and what could not be read."""
+    """Small files in path order, one entry each in the lists, and their items one after another.
 
-    files: list[CutFile] = field(default_factory=list)
+    Attributes:
+        rows: the files that were read.
+        hashes: BLAKE3 of each.
+        item_counts: how many of the items are its; 0 for an inlined file.
+        sizes: bytes of each.
+        inlined: (row, content) of each tiny file that is not empty.
+        changed: (row, stat) of each file that is not as the scan saw it.
+        problems: (row, reason) of each file that could not be read.
+    """
+
+    rows: list[int] = field(default_factory=list)
+    hashes: list[bytes] = field(default_factory=list)
+    item_counts: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     items: Items = field(default_factory=Items)
+    inlined: list[tuple[int, bytes]] = field(default_factory=list)
+    changed: list[tuple[int, os.stat_result]] = field(default_factory=list)
     problems: list[tuple[int, str]] = field(default_factory=list)
 
 
-def cut_small_files(cutter: Cutter, files: Sequence[tuple[int, bytes]]) -> CutBatch:
-    """Read, cut and hash small files, given as (row, local path)."""
+def cut_small_files(cutter: Cutter, files: Sequence[SmallFile]) -> CutBatch:
+    """Read, cut and hash small files."""
     batch = CutBatch()
-    for row, path in files:
+    items = batch.items
+    for file in files:
+        row = file.row
         try:
-            status, content = _read_whole(path)
+            content, changed = _read_small(file)
         except OSError as error:
             batch.problems.append((row, error.strerror or str(error)))
             continue
-        before = len(batch.items.ids)
-        inline = content if len(content) <= INLINE_LIMIT else None
-        if inline is None:
-            cut_content(cutter, content, batch.items)
-        items = batch.items
-        if len(items.ids) == before + 1 and items.spans[before] is not None:
-            digest = items.ids[before]
-        else:
+        if changed is not None:
+            batch.changed.append((row, changed))
+        size = len(content)
+        before = len(items.ids)
+        if size <= INLINE_LIMIT:
             digest = blake3(content).digest()
-        batch.files.append(
-            CutFile(
-                row,
-                FileStamp.of(status),
-                bool(status.st_mode & stat.S_IXUSR),
-                digest,
-                inline,
-                len(items.ids) - before,
-            )
-        )
+            if size:
+                batch.inlined.append((row, content))
+        elif size < SHORTEST_ZERO_BYTES:
+            # Too short to be cut or to be a run of zeros: the chunk is the file.
+            digest = items.add_chunk(content, 0, size)
+        else:
+            cut_content(cutter, content, items)
+            is_one = len(items.ids) == before + 1 and items.spans[before] is not None
+            digest = items.ids[before] if is_one else blake3(content).digest()
+        batch.rows.append(row)
+        batch.hashes.append(digest)
+        batch.item_counts.append(len(items.ids) - before)
+        batch.sizes.append(size)
     return batch
 
 
@@ -162,19 +163,25 @@ def _cut_run(cutter: Cutter, content: bytes, run: Run) -> list[int]:
     return ends
 
 
-def _read_whole(path: bytes) -> tuple[os.stat_result, bytes]:
-    """Read a file whose stat is the same before and after."""
-    descriptor = os.open(path, _OPEN_FLAGS)
+def _read_small(file: SmallFile) -> tuple[bytes, os.stat_result | None]:
+    """Return a file's bytes, and its stat if that is not what the scan saw.
+
+    The bytes are good when the stat after reading is the one from before: usually the scan's.
+    """
+    descriptor = os.open(file.path, _OPEN_FLAGS)
     try:
-        status = os.fstat(descriptor)
+        stamp = file.stamp
+        changed: os.stat_result | None = None
         for _ in range(READ_ATTEMPTS):
+            # One byte more than there should be, so that one call shows a file that grew. A read
+            # that gives less than there is counts as a change and is done again.
+            content = _pread(descriptor, stamp.size + 1, 0)
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(0, "is no longer a regular file")
-            content = read_fully(descriptor, 0, status.st_size + 1)
-            after = os.fstat(descriptor)
-            if FileStamp.of(after) == FileStamp.of(status) and len(content) == status.st_size:
-                return after, content
-            status = after
+            if stamp.fits(status) and len(content) == stamp.size:
+                return content, changed
+            stamp, changed = FileStamp.of(status), status
     finally:
         os.close(descriptor)
     raise OSError(0, "kept changing while it was read")

@@ -29,7 +29,8 @@ INLINE_BATCH = 256
 @dataclass(slots=True, eq=False)
 class WantedFile:
     """A file to fetch: its inlined bytes, or the extents it lies in: rows of (blob or None, first
-    chunk, chunks, bytes), in file order; None is a run of zeros."""
+    chunk, chunks, bytes), in file order; None is a run of zeros.
+    """
 
     path: bytes
     size: int
@@ -171,9 +172,7 @@ class Download:
                     lambda r=read, t=table, b=refs[blob_id]: self._fetch(b, t, r, files),  # type: ignore[misc]
                 )
 
-    def _fetch(
-        self, ref: BlobRef, table: BlobTable, read: Read, files: list[_Progressing]
-    ) -> None:
+    def _fetch(self, ref: BlobRef, table: BlobTable, read: Read, files: list[_Progressing]) -> None:
         if self._cancel.is_set():
             return
         content = memoryview(read_range(self._backend, ref.id, read.start, read.stop))

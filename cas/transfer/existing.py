@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from blake3 import blake3
 
@@ -43,7 +44,7 @@ def hash_existing(target: TargetTree, path: bytes) -> bytes:
         return hash_stream(file.read)
 
 
-def hash_stream(read) -> bytes:  # type: ignore[no-untyped-def]
+def hash_stream(read: Callable[[int], bytes | None]) -> bytes:
     """Return the BLAKE3 of what `read(size)` gives until it gives nothing."""
     hasher = blake3(max_threads=blake3.AUTO)
     while block := read(BLOCK_BYTES):

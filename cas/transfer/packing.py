@@ -51,8 +51,10 @@ class _Frame:
         """
         first, last = self.spans[0], self.spans[-1]
         buffer = first[0]
-        if last[0] is buffer and last[2] - first[1] == self.size and all(
-            span[0] is buffer for span in self.spans
+        if (
+            last[0] is buffer
+            and last[2] - first[1] == self.size
+            and all(span[0] is buffer for span in self.spans)
         ):
             view = memoryview(buffer)[first[1] : last[2]]
             return view if len(buffer) <= 64 * self.size else bytes(view)

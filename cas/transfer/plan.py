@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.format.blob import BlobTable
+from cas.format.blob import CHUNK_BYTES, FRAME_HEAD_BYTES, BlobTable
 
 # A gap up to this is cheaper to fetch than another round trip costs at 100 MB/s and 10 ms.
 MAXIMUM_GAP_BYTES = 1 << 20
@@ -30,7 +30,8 @@ class Placement:
 @dataclass(frozen=True, slots=True)
 class Read:
     """One ranged GET: bytes `start` to `stop` of a blob, which hold frames `first_frame` to
-    `stop_frame`, and what to do with the chunks in them."""
+    `stop_frame`, and what to do with the chunks in them.
+    """
 
     start: int
     stop: int
@@ -58,8 +59,9 @@ def plan_reads(
         return []
     frame_ends = _frame_ends(table)
     frames = _wanted_frames(table, placements)
-    groups = _group(frames, table.frame_offsets.astype(np.int64), frame_ends, max_gap_bytes,
-                    max_read_bytes)
+    groups = _group(
+        frames, table.frame_offsets.astype(np.int64), frame_ends, max_gap_bytes, max_read_bytes
+    )
     first_chunks = table.first_chunks
     lengths = table.chunk_lengths.astype(np.int64)
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
@@ -93,7 +95,7 @@ def plan_reads(
 
 
 def _frame_ends(table: BlobTable) -> Int64s:
-    heads = 14 + 36 * table.frame_chunks.astype(np.int64)
+    heads = FRAME_HEAD_BYTES + CHUNK_BYTES * table.frame_chunks.astype(np.int64)
     return table.frame_offsets.astype(np.int64) + heads + table.frame_stored.astype(np.int64)
 
 

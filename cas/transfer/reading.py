@@ -14,6 +14,7 @@ import numpy as np
 
 from cas.backend.base import Backend
 from cas.errors import CorruptionError, ErrorCode
+from cas.format.blob import BlobTable, frame_length
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame, read_range
 from cas.transfer.plan import MAXIMUM_READ_BYTES
@@ -25,7 +26,8 @@ BUFFER_BYTES = 256 << 10
 @dataclass(frozen=True, slots=True)
 class FileContent:
     """Where a file's bytes are: inlined, or extents as (blob or None, first chunk, chunks, bytes);
-    None is a run of zeros."""
+    None is a run of zeros.
+    """
 
     size: int
     inline: bytes | None
@@ -151,9 +153,9 @@ class ContentReader:
                 self._frames.popitem(last=False)
 
 
-def _frame_stop(table, frame: int) -> int:  # type: ignore[no-untyped-def]
-    heads = 14 + 36 * int(table.frame_chunks[frame])
-    return int(table.frame_offsets[frame]) + heads + int(table.frame_stored[frame])
+def _frame_stop(table: BlobTable, frame: int) -> int:
+    length = frame_length(int(table.frame_chunks[frame]), int(table.frame_stored[frame]))
+    return int(table.frame_offsets[frame]) + length
 
 
 class StoredFile(io.RawIOBase):
@@ -172,15 +174,19 @@ class StoredFile(io.RawIOBase):
         return self._reader.size
 
     def readable(self) -> bool:
+        """Tell that it can be read."""
         return True
 
     def seekable(self) -> bool:
+        """Tell that any position can be read."""
         return True
 
     def tell(self) -> int:
+        """Return the position."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the position; it may lie past the end."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
             raise ValueError(f"negative seek position {base + offset}")
@@ -188,12 +194,14 @@ class StoredFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read into a buffer; return how many bytes, 0 at the end."""
         content = self._reader.read(self._position, self._position + len(buffer))
         buffer[: len(content)] = content
         self._position += len(content)
         return len(content)
 
     def readall(self) -> bytes:
+        """Return the bytes from the position to the end."""
         content = self._reader.read(self._position, self.size)
         self._position = max(self._position, self.size)
         return content

@@ -19,7 +19,8 @@ Int64s = NDArray[np.int64]
 @dataclass(frozen=True, slots=True, eq=False)
 class Extents:
     """Runs of consecutive chunks, one row each: blob row or `HOLE_ROW`, first chunk, number of
-    chunks, bytes. All int64, shape (e,)."""
+    chunks, bytes. All int64, shape (e,).
+    """
 
     blobs: Int64s
     first: Int64s
@@ -30,9 +31,7 @@ class Extents:
         return len(self.blobs)
 
     def __getitem__(self, part: slice) -> Extents:
-        return Extents(
-            self.blobs[part], self.first[part], self.chunks[part], self.lengths[part]
-        )
+        return Extents(self.blobs[part], self.first[part], self.chunks[part], self.lengths[part])
 
 
 def merge_extents(extents: Extents, starts: Int64s) -> tuple[Extents, Int64s]:

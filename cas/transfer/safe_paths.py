@@ -16,9 +16,7 @@ _FORBIDDEN = re.compile(r'[<>:"|?*\\\x00-\x1f]')
 MAXIMUM_NAME_BYTES = 255
 
 
-def find_conflicts(
-    paths: Sequence[bytes], *, folds_case: bool, is_windows: bool
-) -> list[str]:
+def find_conflicts(paths: Sequence[bytes], *, folds_case: bool, is_windows: bool) -> list[str]:
     """Return a line for each path that cannot be made beside the others.
 
     Args:
@@ -63,8 +61,8 @@ def leads_outside(path: bytes, target: bytes) -> bool:
     if target.startswith(b"/") or (sys.platform == "win32" and b":" in target):
         return True
     depth = path.count(b"/")
-    for part in target.replace(b"\\", b"/").split(b"/") if sys.platform == "win32" else (
-        target.split(b"/")
+    for part in (
+        target.replace(b"\\", b"/").split(b"/") if sys.platform == "win32" else (target.split(b"/"))
     ):
         if part == b"..":
             depth -= 1

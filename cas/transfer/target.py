@@ -168,7 +168,10 @@ class TargetTree:
         folder = self.enter(os.path.dirname(path), make=False)
         try:
             return self._open(
-                folder, os.path.basename(path), os.O_RDONLY | _CLOEXEC | _NOFOLLOW | _BINARY, 0,
+                folder,
+                os.path.basename(path),
+                os.O_RDONLY | _CLOEXEC | _NOFOLLOW | _BINARY,
+                0,
                 parent=os.path.dirname(path),
             )
         finally:

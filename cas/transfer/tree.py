@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.model.entry import EntryKind, path_to_text
 from cas.transfer.ignore import Ignore
+from cas.transfer.stamp import FileStamp
 
 MAXIMUM_PATH_BYTES = 4096
 MAXIMUM_LEVELS = 1000
 IGNORE_FILE = b".casignore"
+SEPARATOR = os.fsencode(os.sep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,16 @@ class LocalTree:
         base = self.bases.get(b"")
         if base is None:
             base = self.bases[path.partition(b"/")[0]]
-        return os.path.join(base, path)
+        return os.path.join(base, path) if base.endswith(SEPARATOR) else base + SEPARATOR + path
+
+    def stamp(self, row: int) -> FileStamp:
+        """Return what the scan saw of an entry."""
+        return FileStamp(
+            self.sizes.item(row),
+            self.mtimes.item(row),
+            self.ctimes.item(row),
+            self.inodes.item(row),
+        )
 
     @property
     def total_bytes(self) -> int:
@@ -197,9 +208,7 @@ class _Scan:
         times = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         self._append(path, kind, executable, times)
 
-    def _append(
-        self, path: bytes, kind: EntryKind, mode: int, numbers: Iterable[int]
-    ) -> None:
+    def _append(self, path: bytes, kind: EntryKind, mode: int, numbers: Iterable[int]) -> None:
         if len(path) > MAXIMUM_PATH_BYTES:
             self._problems.append(
                 f"{path_to_text(path)[:60]}...: path longer than {MAXIMUM_PATH_BYTES} bytes"

@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 import numpy as np
 from blake3 import blake3
-from numpy.typing import NDArray
 
 from cas.chunking.cutter import Cutter
 from cas.format.manifest import INLINE_LIMIT
@@ -29,9 +28,9 @@ from cas.transfer.cutting import (
     SMALL_FILE_BYTES,
     CutBatch,
     CutSegment,
-    FileStamp,
     Items,
     SegmentJoiner,
+    SmallFile,
     cut_segment,
     cut_segment_content,
     cut_small_files,
@@ -40,27 +39,18 @@ from cas.transfer.cutting import (
     read_stream,
 )
 from cas.transfer.dedup import Deduplicator
-from cas.transfer.fragmentation import FragmentationGuard
 from cas.transfer.packing import BlobWriter
-from cas.transfer.rows import HOLE_ROW, EntryColumns, Extents, merge_extents
+from cas.transfer.placing import Placer, UploadCounts
+from cas.transfer.rows import EntryColumns, Extents, merge_extents
+from cas.transfer.stamp import FileStamp
 from cas.transfer.tree import LocalTree
+
+# Looking an enum's member up by name takes longer than all else that is done per file.
+FILE, SYMLINK = int(EntryKind.FILE), int(EntryKind.SYMLINK)
 
 BATCH_BYTES = 4 << 20
 BATCH_FILES = 512
 ZEROS = bytes(16 << 20)
-
-Int64s = NDArray[np.int64]
-
-
-@dataclass(slots=True)
-class UploadCounts:
-    """What an upload did so far; sizes in bytes."""
-
-    read_files: int = 0
-    read_bytes: int = 0
-    passed_bytes: int = 0
-    new_bytes: int = 0
-    resumed_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -70,7 +60,7 @@ class _BigFile:
     row: int
     joiner: SegmentJoiner
     descriptor: int = -1
-    stamp: FileStamp = FileStamp(0, 0, 0, 0)
+    stamp: FileStamp = field(default_factory=lambda: FileStamp(0, 0, 0, 0))
     executable: bool = False
     attempt: int = 1
     hasher: blake3 = field(default_factory=lambda: blake3(max_threads=blake3.AUTO))
@@ -118,18 +108,16 @@ class Upload:
         self._window = 2 * jobs + 2
         self._cancel = cancel
         self._report = report
-        self._guard = FragmentationGuard()
         self._retries: deque[tuple[int, int]] = deque()
         self._hole_hashes: dict[int, bytes] = {}
-        self.resumed_rows: frozenset[int] = frozenset()
         self.counts = UploadCounts()
-        self.new_bytes_by_row = np.zeros(len(tree), np.int64)
+        self._placer = Placer(dedup, writer, self.counts, len(tree))
         self.problems: list[str] = []
 
     @property
-    def refused_bytes(self) -> int:
-        """Bytes stored again though the store had them, to keep the version in few places."""
-        return self._guard.refused_bytes
+    def placer(self) -> Placer:
+        """What decides which chunks are new, and counts them."""
+        return self._placer
 
     def run(self, rows: Sequence[int]) -> None:
         """Store the regular files and links of `rows`, given in path order."""
@@ -182,32 +170,33 @@ class Upload:
         self._budget.wait_for_release(0.2)
 
     def _tasks(self, rows: Sequence[int]) -> Iterator[_Task]:
-        kinds, sizes = self._tree.kinds, self._tree.sizes
-        batch: list[tuple[int, bytes]] = []
+        tree = self._tree
+        kinds = tree.kinds
+        batch: list[SmallFile] = []
         batch_bytes = 0
         for row in rows:
-            if kinds[row] == EntryKind.SYMLINK:
+            if kinds[row] == SYMLINK:
                 self._store_link(row)
                 continue
-            if kinds[row] != EntryKind.FILE:
+            if kinds[row] != FILE:
                 self._columns.is_known[row] = True
                 continue
-            size = int(sizes[row])
-            if size > SMALL_FILE_BYTES:
+            stamp = tree.stamp(row)
+            if stamp.size > SMALL_FILE_BYTES:
                 if batch:
                     yield self._batch_task(batch, batch_bytes)
                     batch, batch_bytes = [], 0
                 yield from self._big_file_tasks(row, 1)
                 continue
-            batch.append((row, self._tree.local_path(row)))
-            batch_bytes += size
+            batch.append(SmallFile(row, tree.local_path(row), stamp))
+            batch_bytes += stamp.size
             if batch_bytes >= BATCH_BYTES or len(batch) >= BATCH_FILES:
                 yield self._batch_task(batch, batch_bytes)
                 batch, batch_bytes = [], 0
         if batch:
             yield self._batch_task(batch, batch_bytes)
 
-    def _batch_task(self, files: list[tuple[int, bytes]], size: int) -> _Task:
+    def _batch_task(self, files: list[SmallFile], size: int) -> _Task:
         cutter = self._cutter
 
         def take(result: CutBatch | CutSegment | None) -> None:
@@ -297,27 +286,26 @@ class Upload:
     def _take_batch(self, batch: CutBatch) -> None:
         for row, reason in batch.problems:
             self.problems.append(f"{path_to_text(self._tree.paths[row])}: {reason}")
-        files, columns = batch.files, self._columns
-        if not files:
+        if not batch.rows:
             return
-        rows = np.array([file.row for file in files], np.int64)
-        sizes = np.array([file.stamp.size for file in files], np.int64)
-        counts = np.array([file.item_count for file in files], np.int64)
-        columns.sizes[rows] = sizes
-        columns.modes[rows] = np.array([file.executable for file in files], np.uint8)
-        hashes = b"".join(file.hash for file in files)
-        columns.hashes[rows] = np.frombuffer(hashes, np.uint8).reshape(-1, 32)
-        for file in files:
-            self._restamp(file.row, file.stamp)
-            if file.inline:
-                columns.set_inline(file.row, file.inline)
-        self.counts.read_files += len(files)
-        self.counts.read_bytes += int(sizes.sum())
-        self.counts.passed_bytes += int(sizes.sum())
+        columns = self._columns
+        rows = np.array(batch.rows, np.int64)
+        counts = np.array(batch.item_counts, np.int64)
+        columns.sizes[rows] = batch.sizes
+        columns.hashes[rows] = np.frombuffer(b"".join(batch.hashes), np.uint8).reshape(-1, 32)
+        for row, status in batch.changed:
+            self._restamp(row, FileStamp.of(status))
+            columns.modes[row] = bool(status.st_mode & stat.S_IXUSR)
+        for row, content in batch.inlined:
+            columns.set_inline(row, content)
+        size = sum(batch.sizes)
+        self.counts.read_files += len(rows)
+        self.counts.read_bytes += size
+        self.counts.passed_bytes += size
         with_items = counts > 0
         if with_items.any():
             owners = np.repeat(rows, counts)
-            extents = self._place(batch.items, owners, np.repeat(True, len(owners)))
+            extents = self._placer.place(batch.items, owners, are_small=True)
             starts = (np.cumsum(counts) - counts)[with_items]
             merged, per_file = merge_extents(extents, starts)
             columns.add_extents(rows[with_items], per_file, merged)
@@ -371,7 +359,7 @@ class Upload:
     def _add_big_items(self, file: _BigFile, items: Items) -> None:
         if items.ids:
             owners = np.repeat(np.int64(file.row), len(items.ids))
-            file.parts.append(self._place(items, owners, np.repeat(False, len(owners))))
+            file.parts.append(self._placer.place(items, owners, are_small=False))
 
     def _finish_big_file(self, file: _BigFile) -> None:
         self._add_big_items(file, file.joiner.finish())
@@ -416,70 +404,6 @@ class Upload:
             hash_zeros(file.hasher, size)
             self._hole_hashes[size] = file.hasher.digest()
         return self._hole_hashes[size]
-
-    # -- placing chunks
-
-    def _place(self, items: Items, owners: Int64s, is_small: NDArray[np.bool_]) -> Extents:
-        """Say where each item lies, storing what the store does not have."""
-        ids = np.frombuffer(b"".join(items.ids), np.uint8).reshape(-1, 32)
-        lengths = np.array(items.lengths, np.int64)
-        is_chunk = np.array([span is not None for span in items.spans], np.bool_)
-        blobs, chunks = self._dedup.find(ids, is_chunk)
-        self._refuse_scattered(blobs, chunks, lengths, owners, is_small)
-        if self.resumed_rows:
-            resumed = np.isin(blobs, list(self.resumed_rows))
-            self.counts.resumed_bytes += int(lengths[resumed].sum())
-        self._store_new(items, ids, owners, blobs, chunks, is_chunk)
-        blobs[~is_chunk] = HOLE_ROW
-        chunks[~is_chunk] = 0
-        return Extents(blobs, chunks, is_chunk.astype(np.int64), lengths)
-
-    def _refuse_scattered(
-        self,
-        blobs: Int64s,
-        chunks: Int64s,
-        lengths: Int64s,
-        owners: Int64s,
-        is_small: NDArray[np.bool_],
-    ) -> None:
-        outer, offsets = self._dedup.raw_offsets(blobs, chunks)
-        exempt = is_small
-        if is_small.any():
-            missed = np.unique(owners[blobs < 0])
-            exempt = is_small & ~np.isin(owners, missed)
-        refused = self._guard.refuse(outer, offsets, lengths, exempt)
-        blobs[refused] = -1
-
-    def _store_new(
-        self,
-        items: Items,
-        ids: NDArray[np.uint8],
-        owners: Int64s,
-        blobs: Int64s,
-        chunks: Int64s,
-        is_chunk: NDArray[np.bool_],
-    ) -> None:
-        new = np.flatnonzero((blobs < 0) & is_chunk)
-        if len(new) == 0:
-            return
-        placed: dict[bytes, tuple[int, int]] = {}
-        stored: list[int] = []
-        for item in new.tolist():
-            chunk_id = items.ids[item]
-            at = placed.get(chunk_id)
-            if at is None:
-                span = items.spans[item]
-                assert span is not None
-                at = placed[chunk_id] = self._writer.add(chunk_id, span)
-                stored.append(item)
-                self.counts.new_bytes += items.lengths[item]
-                self.new_bytes_by_row[owners[item]] += items.lengths[item]
-            blobs[item], chunks[item] = at
-        picked = np.array(stored, np.int64)
-        rows = blobs[picked]
-        for row in np.unique(rows).tolist():
-            of_row = picked[rows == row]
-            self._dedup.note_new(ids[of_row], row, int(chunks[of_row[0]]))
 
     def _note_problem(self, row: int, error: OSError) -> None:
         reason = error.strerror or str(error)

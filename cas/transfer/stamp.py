@@ -1,0 +1,34 @@
+"""What tells whether a file changed since it was looked at."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+# Inodes of some network file systems use all 64 bits; they are only ever compared.
+INODE_MASK = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells whether a file changed: size, mtime and ctime in ns, inode."""
+
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileStamp:
+        """Take the stamp from a stat."""
+        inode = status.st_ino & INODE_MASK
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
+
+    def fits(self, status: os.stat_result) -> bool:
+        """Tell whether a stat shows the same file, unchanged."""
+        return (
+            self.size == status.st_size
+            and self.mtime == status.st_mtime_ns
+            and self.ctime == status.st_ctime_ns
+            and self.inode == status.st_ino & INODE_MASK
+        )
