@@ -233,7 +233,7 @@ class DataRun:
 
 @dataclass(slots=True)
 class CutSegment:
-    """One segment of a big file. `content` is None where it is a hole of `length` bytes."""
+    """One segment of a big file. `content` is None where all its `length` bytes are zero."""
 
     length: int
     content: bytes | None
@@ -260,6 +260,8 @@ def cut_segment_content(cutter: Cutter, content: bytes) -> CutSegment:
             items.add_chunk(content, start, end)
             start = end
         runs.append(DataRun(run.start, run.stop, ends, items))
+    if all(isinstance(run, int) for run in runs):
+        return CutSegment(len(content), None, runs)
     return CutSegment(len(content), content, runs)
 
 

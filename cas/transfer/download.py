@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,7 @@ from cas.transfer.target import PendingFile, TargetTree
 
 TABLES_AHEAD = 8
 INLINE_BATCH = 256
+FEW_PLACEMENTS = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -87,6 +89,9 @@ class Download:
         self._report = report
         self._finished = finished
         self._lock = threading.Lock()
+        # Threads that make short system calls hand the GIL to and fro: one at a time writes small
+        # files, while the others fetch, decode and verify.
+        self._placing = threading.Lock()
         self.counts = DownloadCounts()
 
     def run(self, files: Sequence[WantedFile]) -> None:
@@ -190,8 +195,9 @@ class Download:
                 ref.blob_id, table, frame, content[start:stop], chunks[frames == frame]
             )
             raws[frame] = memoryview(raw)
-        for placement in read.placements:
-            self._place(files[placement.file], placement, table, raws)
+        with self._placing if len(read.placements) > FEW_PLACEMENTS else nullcontext():
+            for placement in read.placements:
+                self._place(files[placement.file], placement, table, raws)
         with self._lock:
             self.counts.fetched_bytes += len(content)
 

@@ -70,11 +70,15 @@ class _BigFile:
 
 @dataclass(slots=True)
 class _Task:
-    """Work for the pool: how many bytes it will hold, and what to do with its result."""
+    """Work for a thread: how many bytes it will hold, and what to do with its result.
+
+    `is_batch` tells tasks of many short system calls from those of a few long native ones.
+    """
 
     size: int
     run: Callable[[], CutBatch | CutSegment | None]
     take: Callable[[CutBatch | CutSegment | None], None]
+    is_batch: bool = False
 
 
 class Upload:
@@ -104,6 +108,9 @@ class Upload:
         self._dedup = dedup
         self._writer = writer
         self._pool = pool
+        # Threads that make short system calls hand the GIL to and fro: two need a third more time
+        # for the same small files than one, four more than twice the time.
+        self._small = ThreadPoolExecutor(1, thread_name_prefix="cas-small")
         self._budget = budget
         self._window = 2 * jobs + 2
         self._cancel = cancel
@@ -121,10 +128,11 @@ class Upload:
 
     def run(self, rows: Sequence[int]) -> None:
         """Store the regular files and links of `rows`, given in path order."""
-        self._run_tasks(self._tasks(rows))
-        while self._retries:
-            row, attempt = self._retries.popleft()
-            self._run_tasks(self._big_file_tasks(row, attempt))
+        with self._small:
+            self._run_tasks(self._tasks(rows))
+            while self._retries:
+                row, attempt = self._retries.popleft()
+                self._run_tasks(self._big_file_tasks(row, attempt))
 
     def run_stream(self, row: int, stream: BinaryIO) -> None:
         """Store what a stream gives as the content of `row`."""
@@ -144,7 +152,8 @@ class Upload:
                     and len(window) < self._window
                     and self._budget.try_acquire(waiting.size)
                 ):
-                    window.append((waiting, self._pool.submit(waiting.run)))
+                    executor = self._small if waiting.is_batch else self._pool
+                    window.append((waiting, executor.submit(waiting.run)))
                     waiting = next(tasks, None)
                 if window:
                     self._take(*window.popleft())
@@ -203,7 +212,7 @@ class Upload:
             assert isinstance(result, CutBatch)
             self._take_batch(result)
 
-        return _Task(size, lambda: cut_small_files(cutter, files), take)
+        return _Task(size, lambda: cut_small_files(cutter, files), take, is_batch=True)
 
     def _big_file_tasks(self, row: int, attempt: int) -> Iterator[_Task]:
         file = self._open_big_file(row, attempt)
