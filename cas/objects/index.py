@@ -43,10 +43,17 @@ class LoadedSegment:
 
 
 class Index:
-    """The segments that are worth reading for one job, looked up in batches. Not thread-safe."""
+    """The segments that are worth reading for one job, looked up in batches. Not thread-safe.
 
-    def __init__(self, segments: Sequence[LoadedSegment]) -> None:
+    Attributes:
+        superseded: keys of segments whose entries stand in a merged one.
+    """
+
+    def __init__(
+        self, segments: Sequence[LoadedSegment], superseded: frozenset[str] = frozenset()
+    ) -> None:
         self._segments = segments
+        self.superseded = superseded
 
     def candidates(self, ids: NDArray[np.uint8]) -> list[BlobRef]:
         """Return the blobs that may hold some of the chunks `ids`, shape (n, 32), each once."""
@@ -91,7 +98,11 @@ def load_index(backend: Backend, *, floor: int, budget_bytes: int) -> Index:
     segments = list_segments(backend)
     total = sum(segment.size for segment in segments)
     loaded: list[LoadedSegment] = []
-    for listed in segments:
+    superseded: set[str] = set()
+    # Merged segments first: they say which of the others need not be read.
+    for listed in sorted(segments, key=lambda one: one.level, reverse=True):
+        if listed.key in superseded:
+            continue
         stop = listed.size
         if total > budget_bytes:
             stop = max(listed.size >> THINNEST_SHIFT, listed.size * budget_bytes // total)
@@ -102,8 +113,8 @@ def load_index(backend: Backend, *, floor: int, budget_bytes: int) -> Index:
             continue  # a hint that cannot be read costs space, never data
         if segment.stamp >= floor:
             loaded.append(LoadedSegment(listed.key, segment))
-    superseded = {key for one in loaded for key in one.segment.supersedes}
-    return Index([one for one in loaded if one.key not in superseded])
+            superseded.update(segment.supersedes)
+    return Index(loaded, frozenset(superseded))
 
 
 def build_segment(
@@ -134,10 +145,15 @@ def write_segment(backend: Backend, key: str, segment: Segment) -> int:
     return len(content)
 
 
-def merge_piled_up(backend: Backend, session: SessionId) -> str | None:
+def merge_piled_up(
+    backend: Backend, session: SessionId, superseded: frozenset[str] | None = None
+) -> str | None:
     """Merge eight segments of one level into one that supersedes them, if there are eight.
 
     Deletes nothing: a writer needs no right to. Readers skip what is superseded.
+
+    Args:
+        superseded: what merged segments cover already, as `Index` knows it; None reads them.
 
     Returns:
         The key of the merged segment, or None.
@@ -148,7 +164,11 @@ def merge_piled_up(backend: Backend, session: SessionId) -> str | None:
     for level, listed_segments in sorted(by_level.items()):
         if len(listed_segments) < MERGE_WIDTH:
             continue
-        merged_before = _superseded_by(backend, by_level.get(level + 1, []))
+        merged_before: frozenset[str] | set[str]
+        if superseded is None:
+            merged_before = _superseded_by(backend, by_level.get(level + 1, []))
+        else:
+            merged_before = superseded
         fresh = [one for one in listed_segments if one.key not in merged_before]
         if len(fresh) >= MERGE_WIDTH:
             return _merge(backend, session, level, fresh[:MERGE_WIDTH])

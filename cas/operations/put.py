@@ -65,6 +65,7 @@ def put(
                     bad_blobs |= again.bad_blobs
                     continue
                 stored.save_journal(record.stamp)
+                stored.merge_index()
                 outcome = _outcome(stored, record, created=True)
                 break
         else:

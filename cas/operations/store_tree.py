@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -154,7 +155,7 @@ class _Storing:
             stamp=self._facts.stamp,
         )
         try:
-            index = self._load_index()
+            index = stored.index = self._load_index()
             dedup = Deduplicator(parts.tables, index, stored.blobs, self._facts, pool)
             upload = Upload(
                 stored.tree,
@@ -169,7 +170,10 @@ class _Storing:
                 report=lambda: self._advance(upload, writer),
             )
             stored.counts = upload.counts
-            upload.placer.resumed_rows = frozenset(self._load_known(dedup, groups))
+            if stored.journal is not None:
+                stored.resumed = stored.journal.unpublished_blobs(parts.clock.now_ns())
+            upload.placer.resumed_ids = frozenset(ref.blob_id for ref in stored.resumed)
+            self._load_known(dedup, groups)
             if isinstance(source, StreamSource):
                 upload.run_stream(0, source.stream)
             else:
@@ -200,14 +204,14 @@ class _Storing:
             budget_bytes=max(16 << 20, self._parts.memory_bytes // 4),
         )
 
-    def _load_known(self, dedup: Deduplicator, groups: list[PageGroup]) -> list[int]:
-        """Load tables that are likely to hit; return the rows of an interrupted put's blobs."""
-        resumed: list[int] = []
-        if self._stored.journal is not None:
-            resumed = dedup.load(self._stored.journal.unpublished_blobs())
+    def _load_known(self, dedup: Deduplicator, groups: list[PageGroup]) -> None:
+        """Load tables that are likely to hit: an interrupted put's, and those of the base version
+        near what changed.
+        """
+        dedup.load(self._stored.resumed, chunk_limit=PRELOADED_CHUNKS)
         base = self._found.base
         if base is None:
-            return resumed
+            return
         limit = PRELOADED_CHUNKS
         paths = self._stored.tree.paths
         wanted = [group for group in groups if group.to_read]
@@ -217,12 +221,9 @@ class _Storing:
                 page = self._parts.pages.read_page(location)
             except CasError:
                 continue  # a damaged base costs dedup here; reading it will tell
-            refs = _refs_of(page, self._facts.stamp)
-            rows = dedup.load(refs, chunk_limit=limit)
-            limit -= len(rows) * 1024
+            limit -= dedup.load(_refs_of(page, self._facts.stamp), chunk_limit=limit)
             if limit <= 0:
-                break
-        return resumed
+                return
 
     def _advance(self, upload: Upload, writer: BlobWriter) -> None:
         self._cancel.check()
@@ -299,7 +300,7 @@ def open_journal(parts: StoreParts) -> Journal | None:
         return None
     try:
         return Journal(parts.state_dir, parts.config.store_id)
-    except OSError:
+    except (OSError, sqlite3.Error):
         return None  # a read-only home costs time, never data
 
 

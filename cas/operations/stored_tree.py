@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cas.errors import CasError
 from cas.format import keys
 from cas.format.manifest import DigestBuilder, Page
 from cas.format.session import Intent
 from cas.model.entry import Totals
 from cas.model.ids import PageId, VersionDigest
 from cas.objects.blob_list import BlobList, BlobRef
-from cas.objects.index import build_segment, write_segment
+from cas.objects.index import Index, build_segment, merge_piled_up, write_segment
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.transfer.journal import Journal, JournalPage
@@ -45,6 +47,7 @@ class StoredTree:
         pages: every page of the version, in path order.
         blobs: the blobs that the pages speak of, and those of this put.
         sent: data blobs that this put stored.
+        resumed: data blobs that interrupted puts stored.
     """
 
     parts: StoreParts
@@ -53,6 +56,8 @@ class StoredTree:
     journal: Journal | None
     started_ns: int
     takes_notes: bool = True
+    index: Index | None = None
+    resumed: list[BlobRef] = field(default_factory=list)
     blobs: BlobList = field(default_factory=BlobList)
     counts: UploadCounts = field(default_factory=UploadCounts)
     pages: list[NewPage] = field(default_factory=list)
@@ -79,7 +84,8 @@ class StoredTree:
             return
         self.sent += sent
         if self.journal is not None and self.takes_notes:
-            self.journal.note_blobs([blob.ref for blob in sent])
+            now_ns = self.parts.clock.now_ns()
+            self.journal.note_blobs([blob.ref for blob in sent], now_ns)
 
     def checkpoint(self, stamp: int) -> None:
         """In a long put, protect and announce what is stored so far."""
@@ -117,22 +123,24 @@ class StoredTree:
         self.segments += 1
         self.segmented = len(self.sent)
 
+    def merge_index(self) -> None:
+        """Merge index segments that piled up; what fails is left to the next put."""
+        if self.segments == 0 or self.index is None:
+            return
+        with suppress(CasError):  # hints: losing them costs space, never data
+            merge_piled_up(self.parts.backend, self.session.id, self.index.superseded)
+
     def save_journal(self, stamp: int) -> None:
         """Note the tree's pages as unchanged until proven otherwise; forget the resume notes."""
-        if self.journal is None or not self.tree.key:
+        if self.journal is None:
             return
-        try:
+        if self.tree.key:
             self.journal.replace(self.tree.key, self._journal_pages(stamp))
-            self.journal.forget_blobs([blob.ref.blob_id for blob in self.sent])
-            self.journal.forget_blobs(
-                [ref.blob_id for ref in self.journal.unpublished_blobs() if self._names(ref)]
-            )
-        except OSError:
-            return  # a journal that cannot be written costs time, never data
-
-    def _names(self, ref: BlobRef) -> bool:
-        row = self.blobs.row_of_id(ref.blob_id)
-        return row is not None
+        self.journal.forget_blobs(blob.ref.blob_id for blob in self.sent)
+        self.journal.forget_blobs(
+            {row.tobytes() for page in self.pages for row in page.page.blob_ids}
+            & {ref.blob_id for ref in self.resumed}
+        )
 
     def _journal_pages(self, stamp: int) -> list[JournalPage]:
         pages, start = [], 0

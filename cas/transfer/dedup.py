@@ -64,8 +64,8 @@ class Deduplicator:
         self._seen: set[bytes] = set()
         self._raw_offsets: dict[int, Int64s] = {}
 
-    def load(self, refs: Iterable[BlobRef], *, chunk_limit: int | None = None) -> list[int]:
-        """Load the tables of blobs not loaded before; return their rows.
+    def load(self, refs: Iterable[BlobRef], *, chunk_limit: int | None = None) -> int:
+        """Load the tables of blobs not loaded before; return how many chunks they have.
 
         What is condemned, stale, missing or damaged is left out: its chunks are stored anew.
         """
@@ -75,7 +75,6 @@ class Deduplicator:
             if ref.blob_id not in self._seen and ref.stamp >= self._facts.floor
         ]
         fresh = self._without_condemned(fresh)
-        rows = []
         loaded = 0
         for start in range(0, len(fresh), LOAD_BATCH):
             batch = fresh[start : start + LOAD_BATCH]
@@ -86,11 +85,10 @@ class Deduplicator:
                 row = self._blobs.row_of(ref)
                 self._map.add(table.chunk_ids, row)
                 self._raw_offsets[row] = _raw_offsets(table)
-                rows.append(row)
                 loaded += len(table.chunk_ids)
             if chunk_limit is not None and loaded >= chunk_limit:
                 break
-        return rows
+        return loaded
 
     def find(self, ids: Ids, is_chunk: NDArray[np.bool_]) -> tuple[Int64s, Int64s]:
         """Return blob rows and chunk rows of `ids`, -1 where the store has no such chunk."""
@@ -117,6 +115,15 @@ class Deduplicator:
                 outer[of_row] = row
                 offsets[of_row] = table[chunks[of_row]]
         return outer, offsets
+
+    def is_among(self, blobs: Int64s, blob_ids: frozenset[bytes]) -> NDArray[np.bool_]:
+        """Tell which blob rows, -1 being none, are stored blobs of these ids."""
+        rows = [
+            row
+            for row in np.unique(blobs[blobs >= 0]).tolist()
+            if self._blobs.is_stored(row) and self._blobs.ref(row).blob_id in blob_ids
+        ]
+        return np.isin(blobs, rows)
 
     def _without_condemned(self, refs: Sequence[BlobRef]) -> list[BlobRef]:
         if not refs:

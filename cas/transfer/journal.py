@@ -11,10 +11,11 @@ import os
 import sqlite3
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ from cas.transfer.tree import LocalTree
 # close to when it was read may have changed since without showing it.
 RACY_NS = 2_000_000_000
 BUSY_SECONDS = 10
+# Blobs of a put that was never resumed may have been collected long ago.
+KEPT_NS = 30 * 86_400 * 1_000_000_000
 SCHEMA_VERSION = 1
 
 Int64s = NDArray[np.int64]
@@ -39,7 +42,7 @@ CREATE TABLE IF NOT EXISTS pages (
   store TEXT, source BLOB, first BLOB, page_id BLOB, page_size INTEGER, page BLOB, stats BLOB,
   stamp INTEGER, noted_ns INTEGER, PRIMARY KEY (store, source, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS blobs (
-  store TEXT, blob_id BLOB, size INTEGER, table_offset INTEGER, stamp INTEGER,
+  store TEXT, blob_id BLOB, size INTEGER, table_offset INTEGER, stamp INTEGER, noted_ns INTEGER,
   PRIMARY KEY (store, blob_id)) WITHOUT ROWID;
 """
 
@@ -100,19 +103,29 @@ class JournalView:
 
 
 class Journal:
-    """The journal file. Safe for many processes; one object is for one thread."""
+    """The journal file. Safe for many processes; one object is for one thread.
+
+    A journal that cannot be read knows nothing, and one that cannot be written notes nothing: that
+    costs time, never data, so nothing here fails once the file is open.
+    """
 
     def __init__(self, state_dir: Path, store_id: str) -> None:
+        """Open or make the file; one that SQLite finds damaged is made anew.
+
+        Raises:
+            OSError, sqlite3.Error: neither can be done.
+            InvalidInputError: the folder is not this user's alone.
+        """
         ensure_private_dir(state_dir)
         self._store = store_id
-        self._connection = sqlite3.connect(
-            state_dir / f"journal-{SCHEMA_VERSION}.sqlite",
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-        )
-        self._connection.executescript(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA
-        )
+        path = state_dir / f"journal-{SCHEMA_VERSION}.sqlite"
+        try:
+            self._connection = _connect(path)
+        except sqlite3.OperationalError:
+            raise  # locked, read-only or full: not damaged
+        except sqlite3.DatabaseError:
+            path.unlink(missing_ok=True)
+            self._connection = _connect(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -121,11 +134,13 @@ class Journal:
     def load(self, source: bytes) -> JournalView:
         """Return the pages of a set of sources; damaged rows are left out."""
         pages = []
-        rows = self._connection.execute(
-            "SELECT first, page_id, page_size, page, stats, stamp, noted_ns FROM pages"
-            " WHERE store=? AND source=? ORDER BY first",
-            (self._store, source),
-        )
+        rows: list[tuple[Any, ...]] = []
+        with suppress(sqlite3.Error):
+            rows = self._connection.execute(
+                "SELECT first, page_id, page_size, page, stats, stamp, noted_ns FROM pages"
+                " WHERE store=? AND source=? ORDER BY first",
+                (self._store, source),
+            ).fetchall()
         for first, page_id, page_size, page, stats, stamp, noted_ns in rows:
             with suppress(CasError, ValueError):
                 content = bytes(decode(page, Codec.ZSTD, 0, page_size))
@@ -137,42 +152,45 @@ class Journal:
 
     def save(self, source: bytes, pages: Sequence[JournalPage]) -> None:
         """Add pages of a set of sources, or replace those that begin with the same paths."""
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO pages VALUES (?,?,?,?,?,?,?,?,?)",
-            [self._row(source, page) for page in pages],
-        )
+        rows = [self._row(source, page) for page in pages]
+        self._write("INSERT OR REPLACE INTO pages VALUES (?,?,?,?,?,?,?,?,?)", rows)
 
     def replace(self, source: bytes, pages: Sequence[JournalPage]) -> None:
         """Keep exactly these pages of a set of sources."""
-        with self._transaction():
+        rows = [self._row(source, page) for page in pages]
+        with suppress(sqlite3.Error), self._transaction():
             self._connection.execute(
                 "DELETE FROM pages WHERE store=? AND source=?", (self._store, source)
             )
-            self.save(source, pages)
+            self._connection.executemany("INSERT INTO pages VALUES (?,?,?,?,?,?,?,?,?)", rows)
 
-    def note_blobs(self, refs: Sequence[BlobRef]) -> None:
+    def note_blobs(self, refs: Sequence[BlobRef], now_ns: int) -> None:
         """Note durable blobs of a put that is not yet published."""
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO blobs VALUES (?,?,?,?,?)",
-            [(self._store, r.blob_id, r.size, r.table_offset, r.stamp) for r in refs],
-        )
+        rows = [(self._store, r.blob_id, r.size, r.table_offset, r.stamp, now_ns) for r in refs]
+        self._write("INSERT OR REPLACE INTO blobs VALUES (?,?,?,?,?,?)", rows)
 
-    def unpublished_blobs(self) -> list[BlobRef]:
-        """Return the blobs that interrupted puts left behind."""
-        rows = self._connection.execute(
-            "SELECT blob_id, size, table_offset, stamp FROM blobs WHERE store=?", (self._store,)
-        )
+    def unpublished_blobs(self, now_ns: int) -> list[BlobRef]:
+        """Return the blobs that interrupted puts of the last month left behind."""
+        self._write("DELETE FROM blobs WHERE noted_ns < ?", [(now_ns - KEPT_NS,)])
+        rows: list[tuple[Any, ...]] = []
+        with suppress(sqlite3.Error):
+            rows = self._connection.execute(
+                "SELECT blob_id, size, table_offset, stamp FROM blobs WHERE store=?",
+                (self._store,),
+            ).fetchall()
         return [
             BlobRef(blob_id=blob_id, size=size, table_offset=table_offset, stamp=stamp)
             for blob_id, size, table_offset, stamp in rows
         ]
 
-    def forget_blobs(self, blob_ids: Sequence[bytes]) -> None:
+    def forget_blobs(self, blob_ids: Iterable[bytes]) -> None:
         """Forget blobs that a published version names now."""
-        self._connection.executemany(
-            "DELETE FROM blobs WHERE store=? AND blob_id=?",
-            [(self._store, blob_id) for blob_id in blob_ids],
-        )
+        rows = [(self._store, blob_id) for blob_id in blob_ids]
+        self._write("DELETE FROM blobs WHERE store=? AND blob_id=?", rows)
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        with suppress(sqlite3.Error), self._transaction():
+            self._connection.executemany(statement, rows)
 
     def _row(self, source: bytes, page: JournalPage) -> tuple[object, ...]:
         stats = np.stack([page.mtimes, page.ctimes, page.inodes]).astype(np.int64).tobytes()
@@ -197,6 +215,16 @@ class Journal:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def ensure_private_dir(path: Path) -> None:

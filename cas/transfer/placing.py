@@ -31,7 +31,7 @@ class Placer:
     """Gives every chunk its place. Not thread-safe.
 
     Attributes:
-        resumed_rows: blob rows that an interrupted put stored.
+        resumed_ids: ids of blobs that interrupted puts stored.
         new_bytes_by_row: new bytes of each file of the tree, int64, shape (n,).
     """
 
@@ -42,7 +42,7 @@ class Placer:
         self._writer = writer
         self._counts = counts
         self._guard = FragmentationGuard()
-        self.resumed_rows: frozenset[int] = frozenset()
+        self.resumed_ids: frozenset[bytes] = frozenset()
         self.new_bytes_by_row = np.zeros(files, np.int64)
 
     @property
@@ -62,8 +62,8 @@ class Placer:
         is_chunk = np.array([span is not None for span in items.spans], np.bool_)
         blobs, chunks = self._dedup.find(ids, is_chunk)
         self._refuse_scattered(blobs, chunks, lengths, owners, are_small=are_small)
-        if self.resumed_rows:
-            resumed = np.isin(blobs, list(self.resumed_rows))
+        if self.resumed_ids:
+            resumed = self._dedup.is_among(blobs, self.resumed_ids)
             self._counts.resumed_bytes += int(lengths[resumed].sum())
         self._store_new(items, ids, owners, blobs, chunks, is_chunk)
         blobs[~is_chunk] = HOLE_ROW

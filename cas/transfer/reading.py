@@ -111,7 +111,8 @@ class ContentReader:
         """Return each frame's raw bytes, with the rows wanted of it, fetching what is missing."""
         table = self._tables.read(ref)
         wanted = np.unique(frames).tolist()
-        missing = [frame for frame in wanted if not self._is_cached(ref, frame)]
+        found = self._cached(ref, wanted)
+        missing = [frame for frame in wanted if frame not in found]
         fetched: dict[int, memoryview] = {}
         while missing:
             group = [missing.pop(0)]
@@ -130,21 +131,21 @@ class ContentReader:
                 every = np.arange(table.first_chunks[frame], table.first_chunks[frame + 1])
                 raw = decode_data_frame(ref.blob_id, table, frame, content[a:b], every)
                 fetched[frame] = memoryview(raw)
-        found = [(fetched.get(f) or self._cached(ref, f), rows[frames == f]) for f in wanted]
         for frame, raw in fetched.items():
             self._keep(ref, frame, raw)
-        return [(raw, of_frame) for raw, of_frame in found if raw is not None]
+        found |= fetched
+        return [(found[frame], rows[frames == frame]) for frame in wanted]
 
-    def _is_cached(self, ref: BlobRef, frame: int) -> bool:
+    def _cached(self, ref: BlobRef, frames: list[int]) -> dict[int, memoryview]:
+        """Those of the frames that are kept, all taken at once: others may drop them next."""
+        found: dict[int, memoryview] = {}
         with self._lock:
-            if (ref.blob_id, frame) not in self._frames:
-                return False
-            self._frames.move_to_end((ref.blob_id, frame))
-            return True
-
-    def _cached(self, ref: BlobRef, frame: int) -> memoryview | None:
-        with self._lock:
-            return self._frames.get((ref.blob_id, frame))
+            for frame in frames:
+                raw = self._frames.get((ref.blob_id, frame))
+                if raw is not None:
+                    self._frames.move_to_end((ref.blob_id, frame))
+                    found[frame] = raw
+        return found
 
     def _keep(self, ref: BlobRef, frame: int, raw: memoryview) -> None:
         with self._lock:
@@ -187,7 +188,10 @@ class StoredFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position; it may lie past the end."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}
+        if whence not in bases:
+            raise ValueError(f"whence is {whence}, not 0, 1 or 2")
+        base = bases[whence]
         if base + offset < 0:
             raise ValueError(f"negative seek position {base + offset}")
         self._position = base + offset

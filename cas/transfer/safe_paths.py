@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from cas.model.entry import path_to_text
+from cas.transfer.tree import MAXIMUM_LEVELS, MAXIMUM_PATH_BYTES
 
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\..*)?", re.IGNORECASE
@@ -25,7 +26,14 @@ def find_conflicts(paths: Sequence[bytes], *, folds_case: bool, is_windows: bool
             for one.
         is_windows: its reserved names and characters count.
     """
-    problems: list[str] = []
+    problems = [
+        f"{path_to_text(path[:60])}... is nested more than {MAXIMUM_LEVELS} levels "
+        f"or {MAXIMUM_PATH_BYTES} bytes deep"
+        for path in paths
+        if len(path) > MAXIMUM_PATH_BYTES or path.count(b"/") > MAXIMUM_LEVELS
+    ]
+    if problems:
+        return problems  # before anything is done that takes time for each level
     folders = _folders_of(paths)
     for path in paths:
         if is_windows and (reason := _windows_reason(path)):

@@ -7,6 +7,7 @@ calls (Windows), the folders' full paths are checked instead.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -24,15 +25,18 @@ _HAS_DIR_FD = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+# What systems say when a folder is opened without following links and there is none.
+_NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EMLINK, errno.EEXIST})
 
 
 class _Folder:
     """An open folder, counted so that it is closed when the last user is gone."""
 
-    __slots__ = ("descriptor", "users")
+    __slots__ = ("descriptor", "path", "users")
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: bytes) -> None:
         self.descriptor = descriptor
+        self.path = path
         self.users = 1
 
 
@@ -62,18 +66,24 @@ class PendingFile:
         os.ftruncate(self.descriptor, size)
 
     def commit(self) -> None:
-        """Let the file appear under its name."""
-        os.close(self.descriptor)
+        """Let the file appear under its name; if it cannot, `discard` is still to be called."""
+        self._close()
         self._target.rename(self.folder, self.temporary, os.path.basename(self.path))
         self._target.leave(self.folder)
 
     def discard(self) -> None:
         """Remove what was written."""
         with suppress(OSError):
-            os.close(self.descriptor)
+            self._close()
         with suppress(OSError):
             self._target.unlink(self.folder, self.temporary)
         self._target.leave(self.folder)
+
+    def _close(self) -> None:
+        # Once only: the number may belong to another thread's file by the second time.
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class TargetTree:
@@ -87,7 +97,7 @@ class TargetTree:
         self._counter = 0
         os.makedirs(root, exist_ok=True)
         flags = os.O_RDONLY | _CLOEXEC | getattr(os, "O_DIRECTORY", 0)
-        self._root_folder = _Folder(os.open(root, flags) if _HAS_DIR_FD else -1)
+        self._root_folder = _Folder(os.open(root, flags) if _HAS_DIR_FD else -1, b"")
 
     def close(self) -> None:
         """Close every open folder."""
@@ -130,17 +140,23 @@ class TargetTree:
                 os.symlink(target, temporary, dir_fd=folder.descriptor)
             else:
                 os.symlink(target, os.path.join(self._root, os.path.dirname(path), temporary))
-            self.rename(folder, temporary, name)
+            try:
+                self.rename(folder, temporary, name)
+            except BaseException:
+                self.unlink(folder, temporary)
+                raise
         finally:
             self.leave(folder)
 
     def status(self, path: bytes) -> os.stat_result | None:
-        """Return the stat of what stands at a path, a link itself, or None."""
+        """Return the stat of what stands at a path, a link itself, or None.
+
+        Raises:
+            AlreadyExistsError: something that is no folder stands where a folder must be.
+        """
         try:
             folder = self.enter(os.path.dirname(path), make=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except AlreadyExistsError:
+        except FileNotFoundError:
             return None
         try:
             if folder.descriptor >= 0:
@@ -192,19 +208,24 @@ class TargetTree:
 
     def enter(self, path: bytes, *, make: bool = True) -> _Folder:
         """Open a folder below the target, making it and those above it if `make`."""
-        if not path:
-            with self._lock:
-                self._root_folder.users += 1
-            return self._root_folder
+        known = path
+        missing: list[bytes] = []
         with self._lock:
-            folder = self._folders.get(path)
-            if folder is not None:
-                folder.users += 1
-                self._folders.move_to_end(path)
-                return folder
-        parent = self.enter(os.path.dirname(path), make=make)
+            while known and known not in self._folders:
+                missing.append(known)
+                known = known.rpartition(b"/")[0]
+            folder = self._folders[known] if known else self._root_folder
+            folder.users += 1
+            if known:
+                self._folders.move_to_end(known)
+        for child in reversed(missing):
+            folder = self._enter_child(folder, child, make=make)
+        return folder
+
+    def _enter_child(self, parent: _Folder, path: bytes, *, make: bool) -> _Folder:
+        """Open a folder below one that was entered, which is left."""
         try:
-            folder = _Folder(self._open_folder(parent, path, make=make))
+            folder = _Folder(self._open_folder(parent, path, make=make), path)
         finally:
             self.leave(parent)
         dropped = None
@@ -255,14 +276,16 @@ class TargetTree:
                 with suppress(FileExistsError):
                     os.mkdir(name, dir_fd=parent.descriptor)
             except OSError as error:
+                if error.errno not in _NO_FOLDER:
+                    raise
                 raise _in_the_way(path) from error
         raise _in_the_way(path)
 
     def _open_folder_by_path(self, path: bytes, *, make: bool) -> int:
         full = os.path.join(self._root, path)
-        if os.path.islink(full) or os.path.realpath(full) != os.path.join(
+        if os.path.realpath(full) != os.path.join(
             os.path.realpath(self._root), os.path.normpath(path)
-        ):
+        ) or (os.path.lexists(full) and not os.path.isdir(full)):
             raise _in_the_way(path)
         if make:
             os.makedirs(full, exist_ok=True)
@@ -280,11 +303,7 @@ class TargetTree:
 
     def _path_of(self, folder: _Folder) -> bytes:
         """Where a folder without descriptor lies (systems without directory descriptors)."""
-        with self._lock:
-            for path, known in self._folders.items():
-                if known is folder:
-                    return os.path.join(self._root, path)
-        return self._root
+        return os.path.join(self._root, folder.path)
 
 
 def _in_the_way(path: bytes) -> AlreadyExistsError:

@@ -44,6 +44,7 @@ class LocalTree:
         key: names the set of sources, for the journal.
         bases: the local folder that holds an entry, by the first component of its path; the empty
             component stands for all.
+        linked: where a source that is a link to a file really lies, by stored path.
     """
 
     key: bytes
@@ -57,6 +58,7 @@ class LocalTree:
     inodes: NDArray[np.int64]
     skipped: list[SkippedFile] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    linked: dict[bytes, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -64,6 +66,8 @@ class LocalTree:
     def local_path(self, row: int) -> bytes:
         """Return where the entry of a row lies on this machine."""
         path = self.paths[row]
+        if self.linked and path in self.linked:
+            return self.linked[path]
         base = self.bases.get(b"")
         if base is None:
             base = self.bases[path.partition(b"/")[0]]
@@ -136,6 +140,7 @@ class _Scan:
         self._numbers = array("q")
         self._skipped: list[SkippedFile] = []
         self._problems: list[str] = []
+        self._linked: dict[bytes, bytes] = {}
 
     def add_source(self, path: bytes, name: bytes) -> None:
         try:
@@ -147,6 +152,8 @@ class _Scan:
         if stat.S_ISDIR(status.st_mode):
             self.add_folder(path, name)
         else:
+            if os.path.islink(path):
+                self._linked[name] = os.path.realpath(path)
             self._add(name, status)
 
     def add_folder(self, top: bytes, name: bytes) -> None:
@@ -177,9 +184,13 @@ class _Scan:
                 found = list(listing)
         except OSError as error:
             self._problems.append(f"{path_to_text(path) or '.'}: {error.strerror}")
-            return [(folder, path, ignore)][:0]
-        if any(one.name == IGNORE_FILE for one in found):
-            ignore = ignore.with_file(Path(os.fsdecode(folder)) / os.fsdecode(IGNORE_FILE), prefix)
+            return folders
+        if any(one.name == IGNORE_FILE and one.is_file() for one in found):
+            file = Path(os.fsdecode(folder)) / os.fsdecode(IGNORE_FILE)
+            try:
+                ignore = ignore.with_file(file, prefix)
+            except OSError as error:
+                self._problems.append(f"{path_to_text(prefix + IGNORE_FILE)}: {error.strerror}")
         for one in found:
             child = prefix + one.name
             try:
@@ -237,4 +248,5 @@ class _Scan:
             inodes=np.ascontiguousarray(numbers[:, 3]),
             skipped=self._skipped,
             problems=self._problems,
+            linked=self._linked,
         )
