@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -203,7 +202,9 @@ class Version(Mapping[str, Entry]):
             folder = parent
 
     def glob(self, pattern: str) -> list[Entry]:
-        """Return the files and links that fit a pattern: `*` stays in a folder, `**` does not.
+        """Return the files and links that fit a pattern.
+
+        `*`, `?` and `[...]` stay in a folder; `**` stands for any number of folders.
 
         Raises:
             InvalidInputError: the pattern is empty.
@@ -291,12 +292,24 @@ def _glob_expression(pattern: str) -> str:
     """Return a regular expression for a pattern in which `*` does not cross `/`."""
     parts: list[str] = []
     for part in pattern.split("/"):
-        if part == "**":
-            parts.append("(?:[^/]+/)*")
-            continue
-        inner = fnmatch.translate(part).removeprefix("(?s:")
-        inner = re.sub(r"\)\\[zZ]$", "", inner).replace(".*", "[^/]*")
-        parts.append(inner + "/")
+        parts.append("(?:[^/]+/)*" if part == "**" else _component_expression(part) + "/")
     if pattern.rsplit("/", maxsplit=1)[-1] == "**":
         parts[-1] = ".+/"
     return "".join(parts).removesuffix("/")
+
+
+def _component_expression(pattern: str) -> str:
+    """Return a regular expression for a pattern of one name."""
+    parts: list[str] = []
+    for token in re.findall(r"\*+|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
+        if token[0] == "*":
+            parts.append("[^/]*")
+        elif token == "?":
+            parts.append("[^/]")
+        elif len(token) > 1:
+            inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+            inner = "^" + inner[1:] if inner.startswith("!") else inner.replace("^", "\\^")
+            parts.append(f"[{inner}]")
+        else:
+            parts.append(re.escape(token))
+    return "".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from cas.operations.resolve import resolve_record
 MAXIMUM_TEXT_BYTES = 8 << 10
 MAXIMUM_METADATA_BYTES = 32 << 10
 MAXIMUM_TYPE_BYTES = 100
+LINEAGE_BYTES = 128  # digest, store id, field names
+MAXIMUM_INPUT_BYTES = 10 << 10  # a record has 64 KiB for all of these together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +62,19 @@ def check_options(options: PutOptions) -> None:
         ("message", options.message, MAXIMUM_TEXT_BYTES),
         ("type", options.type or "", MAXIMUM_TYPE_BYTES),
     ):
-        if len(text.encode("utf-8", "surrogateescape")) > limit:
+        _check_text(text, f"the {name}")
+        if len(text.encode()) > limit:
             raise InvalidInputError(
                 f"the {name} is longer than {limit} bytes",
                 code=ErrorCode.INVALID_OPTION,
                 hint="put long texts into a file of the version",
             )
+    if sum(len(text) + LINEAGE_BYTES for text in options.inputs) > MAXIMUM_INPUT_BYTES:
+        raise InvalidInputError(
+            f"{len(options.inputs)} inputs are more than a record can hold",
+            code=ErrorCode.INVALID_OPTION,
+            hint="list them in a file of the version",
+        )
     _check_json(options.metadata, "metadata", 0)
     if _weight(options.metadata) > MAXIMUM_METADATA_BYTES:
         raise InvalidInputError(
@@ -72,6 +82,15 @@ def check_options(options: PutOptions) -> None:
             code=ErrorCode.INVALID_OPTION,
             hint="put large values into a file of the version",
         )
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{where} is not Unicode text", code=ErrorCode.INVALID_OPTION
+        ) from error
 
 
 def _check_json(value: object, where: str, level: int) -> None:
@@ -82,6 +101,12 @@ def _check_json(value: object, where: str, level: int) -> None:
             raise InvalidInputError(
                 f"{where} is a number beyond 64 bits", code=ErrorCode.INVALID_OPTION
             )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidInputError(
+                f"{where} is {value}, which JSON cannot hold", code=ErrorCode.INVALID_OPTION
+            )
+        if isinstance(value, str):
+            _check_text(value, where)
         return
     if isinstance(value, list | tuple):
         for at, item in enumerate(value):
@@ -93,6 +118,7 @@ def _check_json(value: object, where: str, level: int) -> None:
                 raise InvalidInputError(
                     f"{where} has a key that is no text: {key!r}", code=ErrorCode.INVALID_OPTION
                 )
+            _check_text(key, f"a key of {where}")
             _check_json(item, f"{where}.{key}", level + 1)
         return
     raise InvalidInputError(
@@ -103,7 +129,7 @@ def _check_json(value: object, where: str, level: int) -> None:
 
 def _weight(value: object) -> int:
     if isinstance(value, str):
-        return len(value.encode("utf-8", "surrogateescape")) + 5
+        return len(value.encode("utf-8", "surrogatepass")) + 5
     if isinstance(value, list | tuple):
         return 5 + sum(map(_weight, value))
     if hasattr(value, "items"):

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 GIT_SECONDS = 2.0
 MAXIMUM_COMMAND_BYTES = 2048
 HIDDEN = "***"
 
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<netloc>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL
+)
 _SECRET = re.compile(
     r"(pass(word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|credential|auth|"
     r"private[_-]?key|signature|sas|session[_-]?key)",
@@ -41,20 +43,23 @@ def find_provenance(command: Sequence[str] | None) -> dict[str, Any]:
 def hide_secrets(command: Sequence[str]) -> list[str]:
     """Return a command line without the values of what looks like a secret.
 
-    Hidden are values of options and assignments whose name speaks of passwords, tokens or keys,
-    and the user part and query of URLs.
+    Hidden are values of options, assignments and headers whose name speaks of passwords, tokens
+    or keys, and the user part and query of URLs.
     """
     shown: list[str] = []
     hide_next = False
     size = 0
     for word in command:
         option, equals, _ = word.partition("=")
+        header, colon, _ = word.partition(": ")
         if hide_next and not word.startswith("-"):
             text = HIDDEN
-        elif equals and _SECRET.search(option):
+        elif equals and "://" not in option and _SECRET.search(option):
             text = f"{option}={HIDDEN}"
+        elif colon and "://" not in header and _SECRET.search(header):
+            text = f"{header}: {HIDDEN}"
         else:
-            text = _hide_in_url(word)
+            text = _URL.sub(_hide_in_url, word)
         hide_next = not equals and word.startswith("-") and bool(_SECRET.search(word))
         size += len(text)
         if size > MAXIMUM_COMMAND_BYTES:
@@ -63,19 +68,13 @@ def hide_secrets(command: Sequence[str]) -> list[str]:
     return shown
 
 
-def _hide_in_url(word: str) -> str:
-    head, equals, tail = (
-        word.partition("=") if "://" not in word.split("=", maxsplit=1)[0] else ("", "", word)
-    )
-    if "://" not in tail and "://" not in word:
-        return word
-    try:
-        url = urlsplit(tail if equals else word)
-    except ValueError:
-        return HIDDEN
-    netloc = url.netloc.rpartition("@")[2]
-    clean = urlunsplit((url.scheme, netloc, url.path, "", ""))
-    return f"{head}{equals}{clean}" if equals else clean
+def _hide_in_url(url: re.Match[str]) -> str:
+    scheme, netloc, path = url["scheme"], url["netloc"], url["path"]
+    host, colon, port = netloc.rpartition("@")[2].partition(":")
+    if colon and not port.isdigit() and "@" not in netloc:
+        # A secret with a slash in it: nothing says where it ends.
+        return f"{scheme}{HIDDEN}"
+    return f"{scheme}{host}{colon}{port}{path}"
 
 
 def _git_state() -> dict[str, Any]:

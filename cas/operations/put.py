@@ -55,7 +55,7 @@ def put(
             with store_tree(parts, source, options, session, found, bad_blobs) as stored:
                 base = found.base
                 if base and base.record.digest == stored.digest and not options.force:
-                    stored.save_journal(found.stamp)
+                    stored.save_journal(found.stamp, base.page_locations)
                     outcome = _outcome(stored, base.record, created=False)
                     break
                 _refuse_nothing(stored, options)

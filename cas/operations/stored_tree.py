@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -130,23 +130,29 @@ class StoredTree:
         with suppress(CasError):  # hints: losing them costs space, never data
             merge_piled_up(self.parts.backend, self.session.id, self.index.superseded)
 
-    def save_journal(self, stamp: int) -> None:
-        """Note the tree's pages as unchanged until proven otherwise; forget the resume notes."""
+    def save_journal(self, stamp: int, vouched: Container[bytes] | None = None) -> None:
+        """Note the tree's pages as unchanged until proven otherwise; forget the resume notes.
+
+        Args:
+            stamp: every run up to it had a verdict, and none killed a blob of the pages.
+            vouched: ids of the pages of which that is known; None for all.
+        """
         if self.journal is None:
             return
-        if self.tree.key:
-            self.journal.replace(self.tree.key, self._journal_pages(stamp))
+        if self.tree.key and (self.counts.read_files or vouched is None):
+            self.journal.replace(self.tree.key, self._journal_pages(stamp, vouched))
         self.journal.forget_blobs(blob.ref.blob_id for blob in self.sent)
         self.journal.forget_blobs(
             {row.tobytes() for page in self.pages for row in page.page.blob_ids}
             & {ref.blob_id for ref in self.resumed}
         )
 
-    def _journal_pages(self, stamp: int) -> list[JournalPage]:
+    def _journal_pages(self, stamp: int, vouched: Container[bytes] | None) -> list[JournalPage]:
         pages, start = [], 0
         tree = self.tree
         for new in self.pages:
             stop = start + len(new.page.paths)
+            is_vouched = vouched is None or new.page_id.raw in vouched
             pages.append(
                 JournalPage(
                     new.page_id,
@@ -154,7 +160,7 @@ class StoredTree:
                     tree.mtimes[start:stop],
                     tree.ctimes[start:stop],
                     tree.inodes[start:stop],
-                    max(stamp, new.stamp),
+                    max(stamp, new.stamp) if is_vouched else new.stamp,
                     self.started_ns,
                 )
             )

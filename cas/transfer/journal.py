@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from cas.compression.codec import Codec, decode, encode
 from cas.errors import CasError, ErrorCode, InvalidInputError
 from cas.format.manifest import Page, decode_page
-from cas.model.ids import PageId
+from cas.model.ids import BlobId, PageId
 from cas.objects.blob_list import BlobRef
 from cas.transfer.tree import LocalTree
 
@@ -137,17 +137,16 @@ class Journal:
         rows: list[tuple[Any, ...]] = []
         with suppress(sqlite3.Error):
             rows = self._connection.execute(
-                "SELECT first, page_id, page_size, page, stats, stamp, noted_ns FROM pages"
+                "SELECT page_id, page_size, page, stats, stamp, noted_ns FROM pages"
                 " WHERE store=? AND source=? ORDER BY first",
                 (self._store, source),
             ).fetchall()
-        for first, page_id, page_size, page, stats, stamp, noted_ns in rows:
-            with suppress(CasError, ValueError):
-                content = bytes(decode(page, Codec.ZSTD, 0, page_size))
-                mtimes, ctimes, inodes = np.frombuffer(stats, np.int64).reshape(3, -1)
-                page_of = PageId(page_id)
-                noted = JournalPage(page_of, content, mtimes, ctimes, inodes, stamp, noted_ns)
-                pages.append((first, noted))
+        for row in rows:
+            # TypeError: SQLite gives a value of whatever type stands there.
+            with suppress(CasError, ValueError, TypeError):
+                noted = _page_of_row(*row)
+                pages.append((noted.page.paths[0], noted))
+        pages.sort(key=lambda one: one[0])
         return JournalView(pages)
 
     def save(self, source: bytes, pages: Sequence[JournalPage]) -> None:
@@ -178,10 +177,11 @@ class Journal:
                 "SELECT blob_id, size, table_offset, stamp FROM blobs WHERE store=?",
                 (self._store,),
             ).fetchall()
-        return [
-            BlobRef(blob_id=blob_id, size=size, table_offset=table_offset, stamp=stamp)
-            for blob_id, size, table_offset, stamp in rows
-        ]
+        refs = []
+        for row in rows:
+            with suppress(CasError, ValueError, TypeError):
+                refs.append(_ref_of_row(*row))
+        return refs
 
     def forget_blobs(self, blob_ids: Iterable[bytes]) -> None:
         """Forget blobs that a published version names now."""
@@ -227,6 +227,24 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _page_of_row(
+    page_id: bytes, page_size: int, page: bytes, stats: bytes, stamp: int, noted_ns: int
+) -> JournalPage:
+    content = bytes(decode(page, Codec.ZSTD, 0, page_size))
+    mtimes, ctimes, inodes = np.frombuffer(stats, np.int64).reshape(3, -1)
+    noted = JournalPage(PageId(page_id), content, mtimes, ctimes, inodes, int(stamp), int(noted_ns))
+    if len(noted.page.paths) != len(mtimes):
+        raise ValueError("a page and its stats disagree")
+    return noted
+
+
+def _ref_of_row(blob_id: bytes, size: int, table_offset: int, stamp: int) -> BlobRef:
+    known = BlobId(blob_id)
+    if not 0 <= table_offset < size < 1 << 32:
+        raise ValueError("no blob is like that")
+    return BlobRef(blob_id=known.raw, size=size, table_offset=table_offset, stamp=int(stamp))
+
+
 def ensure_private_dir(path: Path) -> None:
     """Make a folder that only this user can use, or check that it is one.
 
@@ -242,6 +260,12 @@ def ensure_private_dir(path: Path) -> None:
             f"{path} belongs to another user",
             code=ErrorCode.INVALID_CONFIG,
             hint="set CAS_HOME to a folder of your own",
+        )
+    if status.st_mode & 0o022:
+        raise InvalidInputError(
+            f"others may write to {path}",
+            code=ErrorCode.INVALID_CONFIG,
+            hint=f"chmod 700 {path}, or set CAS_HOME to another folder",
         )
     if status.st_mode & 0o077:
         path.chmod(0o700)
