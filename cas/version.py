@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -290,9 +291,10 @@ def _reopen(store: _Opened, ref: str, digest: VersionDigest) -> Version:
 
 def _glob_expression(pattern: str) -> str:
     """Return a regular expression for a pattern in which `*` does not cross `/`."""
-    parts: list[str] = []
-    for part in pattern.split("/"):
-        parts.append("(?:[^/]+/)*" if part == "**" else _component_expression(part) + "/")
+    parts = [
+        "(?:[^/]+/)*" if part == "**" else _component_expression(part) + "/"
+        for part in pattern.split("/")
+    ]
     if pattern.rsplit("/", maxsplit=1)[-1] == "**":
         parts[-1] = ".+/"
     return "".join(parts).removesuffix("/")
@@ -301,15 +303,14 @@ def _glob_expression(pattern: str) -> str:
 def _component_expression(pattern: str) -> str:
     """Return a regular expression for a pattern of one name."""
     parts: list[str] = []
-    for token in re.findall(r"\*+|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
-        if token[0] == "*":
+    for piece in re.findall(r"\*+|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
+        if piece[0] == "*":
             parts.append("[^/]*")
-        elif token == "?":
+        elif piece == "?":
             parts.append("[^/]")
-        elif len(token) > 1:
-            inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-            inner = "^" + inner[1:] if inner.startswith("!") else inner.replace("^", "\\^")
-            parts.append(f"[{inner}]")
+        elif len(piece) > 1:
+            of_class = re.sub(r"\)\\[zZ]$", "", fnmatch.translate(piece).removeprefix("(?s:"))
+            parts.append(f"(?!/){of_class}")
         else:
-            parts.append(re.escape(token))
+            parts.append(re.escape(piece))
     return "".join(parts)

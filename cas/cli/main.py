@@ -109,6 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from click.shell_completion import shell_complete  # only a shell asks for it
 
         return shell_complete(tool, {}, "cas", COMPLETION_VARIABLE, instruction)
+    # NumPy's BLAS starts a thread for each core at import; none of it is ever used here, and they
+    # cost as much as the import itself.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare_streams()
     try:
         code = _run(arguments)

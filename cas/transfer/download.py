@@ -50,6 +50,7 @@ class _Progressing:
     chunks_left: int
     pending: PendingFile | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(slots=True)
@@ -213,6 +214,25 @@ class Download:
         if len(wanted.extents) == 1 and wanted.extents[0][2] == 1:
             _check_single(wanted, table, placement.first)
         pending = self._begin(one)
+        # The kernel lets one thread at a time write to a file; others would spin meanwhile.
+        with one.writing:
+            offset = self._write(pending, placement, table, raws)
+        with one.lock:
+            one.chunks_left -= placement.stop - placement.first
+            is_complete = one.chunks_left == 0
+        with self._lock:
+            self.counts.written_bytes += offset - placement.offset
+        if is_complete:
+            self._complete(one)
+
+    @staticmethod
+    def _write(
+        pending: PendingFile,
+        placement: Placement,
+        table: BlobTable,
+        raws: dict[int, memoryview],
+    ) -> int:
+        """Write the chunks of a placement, frame by frame; return where they end in the file."""
         offset = placement.offset
         row = placement.first
         while row < placement.stop:
@@ -223,13 +243,7 @@ class Download:
             pending.write_at(raws[frame][start:stop], offset)
             offset += stop - start
             row = last + 1
-        with one.lock:
-            one.chunks_left -= placement.stop - placement.first
-            is_complete = one.chunks_left == 0
-        with self._lock:
-            self.counts.written_bytes += offset - placement.offset
-        if is_complete:
-            self._complete(one)
+        return offset
 
     def _begin(self, one: _Progressing) -> PendingFile:
         wanted = one.wanted

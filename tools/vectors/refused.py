@@ -27,52 +27,63 @@ class Refused(NamedTuple):
 
 def make_refused() -> list[Refused]:
     """Return bytes that no reader takes, each with the one thing that is wrong with it."""
+    later = config.encode_config(sample_config()).replace(b'"version": 1', b'"version": 2')
+    return [
+        *_refused_slots(),
+        *_refused_records(),
+        *_refused_pages(),
+        *_refused_roots(),
+        *_refused_blobs(),
+        Refused("store format of a later release", "config", later, "unsupported"),
+        Refused("config of something else", "config", b"{}", "corrupt"),
+    ]
+
+
+def _refused_slots() -> list[Refused]:
     slot = version.encode_slot(version.VoidRecord(SESSION))
-    page = msgpack.unpackb(manifest.encode_page(sample_page()))
-    root = msgpack.unpackb(manifest.encode_root(sample_root()))
-    done = {"run": 42}
+    other = version.encode_slot(_renamed(sample_version()))
+    branch = pack_record(b"CASV", {"kind": "branch"})
+    return [
+        Refused("slot cut off", "slot", slot[:-1], "corrupt"),
+        Refused("slot with a flipped bit", "slot", slot[:9] + b"\x00" + slot[10:], "corrupt"),
+        Refused("slot of another artifact", "slot", other, "corrupt"),
+        Refused("slot of a later kind", "slot", branch, "unsupported"),
+    ]
 
-    def paged(name: str, error: str = "corrupt", **changed: Any) -> Refused:
-        return Refused(name, "page", msgpack.packb({**page, **changed}), error)
 
-    def rooted(name: str, **changed: Any) -> Refused:
-        return Refused(name, "root", msgpack.packb({**root, **changed}), "corrupt")
+def _refused_records() -> list[Refused]:
+    nested: Any = 1
+    for _ in range(8):
+        nested = [nested]
 
     def marked(name: str, content: bytes, error: str = "corrupt") -> Refused:
         return Refused(name, "done", content, error)
 
-    nested: Any = 1
-    for _ in range(8):
-        nested = [nested]
-    paths = page["paths"]
-    first_size = page["sizes"][8:]
+    def packed(name: str, error: str = "corrupt", **fields: Any) -> Refused:
+        return marked(name, pack_record(b"CASN", {"run": 42, **fields}), error)
+
+    later = _reversioned(collection.encode_done(42))
+    numbered = msgpack.packb({"run": 42, 1: 1})
     return [
-        Refused("slot cut off", "slot", slot[:-1], "corrupt"),
-        Refused("slot with a flipped bit", "slot", slot[:9] + b"\x00" + slot[10:], "corrupt"),
-        Refused(
-            "slot of another artifact",
-            "slot",
-            version.encode_slot(_renamed(sample_version())),
-            "corrupt",
-        ),
-        Refused(
-            "slot of a later kind", "slot", pack_record(b"CASV", {"kind": "branch"}), "unsupported"
-        ),
         marked("record of another kind", collection.encode_floor(42)),
-        marked("record of a later format", _reversioned(collection.encode_done(42)), "unsupported"),
-        marked(
-            "record with a critical field",
-            pack_record(b"CASN", {**done, "later": 1, "critical": ["later"]}),
-            "unsupported",
-        ),
-        marked(
-            "record with an extension type",
-            pack_record(b"CASN", {**done, "x": msgpack.ExtType(1, b"")}),
-        ),
-        marked("record nested too deeply", pack_record(b"CASN", {**done, "x": nested})),
-        marked("record with a number as key", pack_record(b"CASN", {**done, 1: 1})),  # type: ignore[dict-item]
+        marked("record of a later format", later, "unsupported"),
+        packed("record with a critical field", "unsupported", later=1, critical=["later"]),
+        packed("record with an extension type", x=msgpack.ExtType(1, b"")),
+        packed("record nested too deeply", x=nested),
+        marked("record with a number as key", _sealed(b"CASN\x01" + numbered)),
         marked("record that is a list", _sealed(b"CASN\x01" + msgpack.packb([1]))),
-        marked("record with a negative run", pack_record(b"CASN", {"run": -1})),
+        packed("record with a negative run", run=-1),
+    ]
+
+
+def _refused_pages() -> list[Refused]:
+    page = msgpack.unpackb(manifest.encode_page(sample_page()))
+    paths, sizes = page["paths"], page["sizes"]
+
+    def paged(name: str, error: str = "corrupt", **changed: Any) -> Refused:
+        return Refused(name, "page", msgpack.packb({**page, **changed}), error)
+
+    return [
         paged("path with a parent component", paths=paths.replace(b"bin/run", b"../run!", 1)),
         paged("path with an empty component", paths=paths.replace(b"bin/run", b"bin//run", 1)),
         paged("path that is absolute", paths=b"/" + paths),
@@ -84,7 +95,7 @@ def make_refused() -> list[Refused]:
         paged("mode of a later release", "unsupported", modes=b"\2" + page["modes"][1:]),
         paged("critical field", "unsupported", critical=["later"], later=1),
         paged("page of a later format", "unsupported", version=2),
-        paged("size that extents do not fill", sizes=struct.pack("<Q", 30) + first_size),
+        paged("size that extents do not fill", sizes=struct.pack("<Q", 30) + sizes[8:]),
         paged("extents that are not counted", extent_counts=bytes(4 * 7)),
         paged("extent of an unlisted blob", extent_blobs=struct.pack("<4I", 0, 0, 9, 1)),
         paged("hole with chunks", extent_chunks=struct.pack("<4I", 2, 1, 1, 1)),
@@ -92,17 +103,19 @@ def make_refused() -> list[Refused]:
         paged("extents beyond 64 bits", extent_lengths=struct.pack("<4Q", 17, 12, 1 << 63, 18)),
         paged("inlined bytes that are not counted", inline=page["inline"] + b"x"),
         paged("directory with a hash", hashes=b"\1" * len(page["hashes"])),
+    ]
+
+
+def _refused_roots() -> list[Refused]:
+    root = msgpack.unpackb(manifest.encode_root(sample_root()))
+
+    def rooted(name: str, **changed: Any) -> Refused:
+        return Refused(name, "root", msgpack.packb({**root, **changed}), "corrupt")
+
+    return [
         rooted("totals that pages do not hold", page_entries=struct.pack("<I", 8)),
         rooted("page outside its blob", page_offsets=struct.pack("<I", 2900)),
         rooted("page in an unlisted blob", page_blobs=struct.pack("<I", 1)),
-        *_refused_blobs(),
-        Refused(
-            "store format of a later release",
-            "config",
-            config.encode_config(sample_config()).replace(b'"version": 1', b'"version": 2'),
-            "unsupported",
-        ),
-        Refused("config of something else", "config", b"{}", "corrupt"),
     ]
 
 
