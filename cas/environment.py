@@ -70,6 +70,6 @@ def _memory_limit_bytes() -> int | None:
     return min(limits, default=None)
 
 
-def process_environ() -> Mapping[str, str]:
+def current_environ() -> Mapping[str, str]:
     """Return the environment as it is now, for the one-liners and for default folders."""
     return dict(os.environ)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cas.environment import process_environ
+from cas.environment import current_environ
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.model.names import Ref
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome
@@ -83,7 +83,7 @@ def _opened(store: Store | str | None, *, create: bool = False) -> Iterator[Stor
 
 
 def _open(store: str | None, *, create: bool = False) -> Store:
-    choice = find_store(store, environ=process_environ(), cwd=Path.cwd())
+    choice = find_store(store, environ=current_environ(), cwd=Path.cwd())
     try:
         return Store.open(choice.url, storage_options=choice.storage_options)
     except NotFoundError:

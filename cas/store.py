@@ -16,8 +16,8 @@ from cas.chunking.profile import ChunkProfile
 from cas.environment import (
     SystemClock,
     available_cpus,
+    current_environ,
     default_memory_bytes,
-    process_environ,
 )
 from cas.format.config import StoreConfig, check_features
 from cas.model.names import ArtifactName, Ref
@@ -329,7 +329,7 @@ class Store:
 def _open_parts(counter: RequestCounter, config: StoreConfig, options: StoreOptions) -> StoreParts:
     state_dir = None
     if options.journal:
-        state_dir = Path(options.cache_dir or cache_folder(process_environ()))
+        state_dir = Path(options.cache_dir or cache_folder(current_environ()))
     return StoreParts(
         backend=counter,
         config=config,

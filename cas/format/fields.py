@@ -116,13 +116,15 @@ class FieldReader:
     def location(self, name: str) -> PageLocation:
         """Return where a page or root lies."""
         inner = self.reader(name)
-        return PageLocation(
+        location = PageLocation(
             page_id=PageId(inner.id("page_id")),
             blob_id=BlobId(inner.id("blob_id")),
             blob_size=inner.integer("blob_size", high=0xFFFFFFFF),
             offset=inner.integer("offset", high=0xFFFFFFFF),
             length=inner.integer("length", high=0xFFFFFFFF),
         )
+        inner.rest()
+        return location
 
     def column(self, name: str, dtype: type[Any], count: int | None) -> NDArray[Any]:
         """Return a column of numbers; see `array_field`."""

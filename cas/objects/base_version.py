@@ -40,11 +40,37 @@ class BaseVersion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
-    """The store as a writer found it. `stamp` belongs to everything in `base`."""
+    """The store as a writer found it. `stamp` belongs to everything in `base`.
+
+    Attributes:
+        bad_blobs: ids of blobs that the log check of an earlier try found bad.
+    """
 
     log: LogListing
     listing: SlotListing
     base: BaseVersion | None
+    bad_blobs: frozenset[bytes] = frozenset()
+
+    @property
+    def usable_pages(self) -> dict[bytes, PageLocation]:
+        """The pages of the base version, by id, that a new version may share."""
+        if self.base is None:
+            return {}
+        located = self.base.page_locations
+        if not self.bad_blobs:
+            return located
+        return {
+            page_id: location
+            for page_id, location in located.items()
+            if location.blob_id.raw not in self.bad_blobs
+        }
+
+    @property
+    def usable_root(self) -> PageLocation | None:
+        """Where the base version's root lies, if a new version may share it."""
+        if self.base is None or self.base.root_location.blob_id.raw in self.bad_blobs:
+            return None
+        return self.base.root_location
 
     @property
     def stamp(self) -> int:

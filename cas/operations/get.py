@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from blake3 import blake3
@@ -31,8 +31,8 @@ from cas.operations.pinned import PinnedVersion
 from cas.operations.select import SelectedPage, Selection, select_pages
 from cas.operations.version_pages import PageContents
 from cas.transfer.budget import MemoryBudget
-from cas.transfer.download import Download, WantedFile
-from cas.transfer.existing import matches_file
+from cas.transfer.download import Download, DownloadTools, WantedFile
+from cas.transfer.existing import Expected, matches_entry
 from cas.transfer.safe_paths import find_conflicts, leads_outside
 from cas.transfer.target import PendingFile, TargetTree, require_folder
 from cas.transfer.tree import SkippedFile
@@ -84,7 +84,12 @@ def get(
         del paths
         present = _Present(target, is_new=is_new)
         _tally_and_refuse_changes(selection, present, options, tally, cancel)
-        _fetch(parts, selection, present, target, options, version, tally, cancel)
+        is_verified = options.verify_files
+        if is_verified is None:
+            is_verified = version.is_digest_pinned
+        finish = _finish_verified if is_verified else _finish
+        for batch in _batches(selection, present, target, tally):
+            _fetch(parts, batch, target, options, tally, finish)
         _make_links(target, options, tally)
     finally:
         target.close()
@@ -152,14 +157,14 @@ class _Present:
         if status is None:
             return None
         kind = EntryKind(int(page.kinds[row]))
-        executable = bool(page.modes[row] & MODE_EXECUTABLE)
-        wanted = page.hashes[row].tobytes()
-        same = matches_file(self._target, path, status, kind, int(page.sizes[row]), wanted, link)
+        expected = Expected(kind, int(page.sizes[row]), page.hashes[row].tobytes(), link)
+        same = matches_entry(self._target, path, status, expected)
         if same is None:
             return "is something else"
         if not same:
             return "differs"
         self.unchanged.add(path)
+        executable = bool(page.modes[row] & MODE_EXECUTABLE)
         if kind is EntryKind.FILE and bool(status.st_mode & 0o100) != executable:
             self._target.set_executable(path, executable=executable)
         return None
@@ -198,33 +203,30 @@ def _tally_and_refuse_changes(
 
 def _fetch(
     parts: StoreParts,
-    selection: Selection,
-    present: _Present,
+    batch: list[WantedFile],
     target: TargetTree,
     options: GetOptions,
-    version: PinnedVersion,
     tally: _Tally,
-    cancel: Cancel,
+    finish: Callable[[WantedFile, PendingFile], None],
 ) -> None:
-    verify = options.verify_files
-    if verify is None:
-        verify = version.is_digest_pinned
-    jobs = options.jobs or parts.jobs
-    budget = MemoryBudget(parts.memory_bytes)
-    for batch in _batches(selection, present, target, tally):
-        download = Download(
-            parts.backend,
-            parts.tables,
-            target,
-            budget,
-            jobs=jobs,
-            cancel=cancel,
-            report=lambda: _report(options, tally, download),  # noqa: B023 - used in this turn only
-            finished=_finish_verified if verify else _finish,
-        )
-        download.run(batch)
-        tally.fetched_bytes += download.counts.fetched_bytes
-        tally.written_bytes += sum(file.size for file in batch)
+    def report() -> None:
+        _report(options, tally, download)
+
+    download = Download(
+        parts.backend,
+        parts.tables,
+        target,
+        DownloadTools(
+            budget=MemoryBudget(parts.memory_bytes),
+            jobs=options.jobs or parts.jobs,
+            cancel=options.cancel or Cancel(),
+            report=report,
+            finished=finish,
+        ),
+    )
+    download.run(batch)
+    tally.fetched_bytes += download.counts.fetched_bytes
+    tally.written_bytes += sum(file.size for file in batch)
 
 
 def _batches(

@@ -41,15 +41,15 @@ class Manifest:
 
 def lay_out_manifest(session: SessionId, found: Surroundings, stored: StoredTree) -> Manifest:
     """Lay out the pages that the base version does not have, and a root that names all."""
-    base = found.base
-    known = base.page_locations if base else {}
+    known = found.usable_pages
     fresh = {p.page_id.raw: p for p in stored.pages if p.page_id.raw not in known}
     written = assemble_pages(session, [page.content for page in fresh.values()])
     located = known | dict(zip(fresh, written.locations, strict=True))
     locations = [located[page.page_id.raw] for page in stored.pages]
     root = _encode_root(stored, locations)
-    if base is not None and blake3(root).digest() == base.root_location.page_id.raw:
-        return Manifest(base.root_location, [], b"", reuses_pages=True)
+    shared = found.usable_root
+    if shared is not None and blake3(root).digest() == shared.page_id.raw:
+        return Manifest(shared, [], b"", reuses_pages=True)
     stored_root = assemble_pages(session, [root])
     return Manifest(
         stored_root.locations[0],

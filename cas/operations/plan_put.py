@@ -71,7 +71,7 @@ def plan_put(
     dry = replace(parts, backend=backend)  # type: ignore[arg-type]
     session = WriterSession(dry.backend)
     found = read_surroundings(parts.backend, parts.pages, artifact)
-    with store_tree(dry, source, options, session, found, frozenset(), notes=False) as stored:
+    with store_tree(dry, source, options, session, found, notes=False) as stored:
         base = found.base
         changed = base is None or base.record.digest != stored.digest or options.force
         blobs = len(stored.sent)

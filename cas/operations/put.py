@@ -51,8 +51,9 @@ def put(
     try:
         for _ in range(COMMIT_ATTEMPTS):
             found = read_surroundings(parts.backend, parts.pages, artifact)
+            found = replace(found, bad_blobs=bad_blobs)
             _check_parent(parts, found, options)
-            with store_tree(parts, source, options, session, found, bad_blobs) as stored:
+            with store_tree(parts, source, options, session, found) as stored:
                 base = found.base
                 if base and base.record.digest == stored.digest and not options.force:
                     stored.save_journal(found.stamp, base.page_locations)

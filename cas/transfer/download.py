@@ -62,6 +62,19 @@ class DownloadCounts:
     fetched_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadTools:
+    """How a download works: `budget` bounds the bytes in flight, `jobs` is the number of threads,
+    and `finished` lets each file appear once all of it is written.
+    """
+
+    budget: MemoryBudget
+    jobs: int
+    cancel: Cancel
+    report: Callable[[], None]
+    finished: Callable[[WantedFile, PendingFile], None]
+
+
 class Download:
     """Fetches files into a target. Used once.
 
@@ -70,25 +83,16 @@ class Download:
     """
 
     def __init__(
-        self,
-        backend: Backend,
-        tables: TableReader,
-        target: TargetTree,
-        budget: MemoryBudget,
-        *,
-        jobs: int,
-        cancel: Cancel,
-        report: Callable[[], None],
-        finished: Callable[[WantedFile, PendingFile], None],
+        self, backend: Backend, tables: TableReader, target: TargetTree, tools: DownloadTools
     ) -> None:
         self._backend = backend
         self._tables = tables
         self._target = target
-        self._budget = budget
-        self._jobs = jobs
-        self._cancel = cancel
-        self._report = report
-        self._finished = finished
+        self._budget = tools.budget
+        self._jobs = tools.jobs
+        self._cancel = tools.cancel
+        self._report = tools.report
+        self._finished = tools.finished
         self._lock = threading.Lock()
         # Threads that make short system calls hand the GIL to and fro: one at a time writes small
         # files, while the others fetch, decode and verify.

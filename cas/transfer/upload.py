@@ -81,6 +81,18 @@ class _Task:
     is_batch: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadTools:
+    """What an upload works with: `pool` has `jobs` threads; `budget` bounds bytes in flight."""
+
+    cutter: Cutter
+    dedup: Deduplicator
+    writer: BlobWriter
+    pool: ThreadPoolExecutor
+    budget: MemoryBudget
+    jobs: int
+
+
 class Upload:
     """Stores the content of chosen entries of a tree and fills their columns.
 
@@ -92,34 +104,28 @@ class Upload:
         self,
         tree: LocalTree,
         columns: EntryColumns,
-        cutter: Cutter,
-        dedup: Deduplicator,
-        writer: BlobWriter,
-        pool: ThreadPoolExecutor,
-        budget: MemoryBudget,
+        tools: UploadTools,
         *,
-        jobs: int,
         cancel: Cancel,
         report: Callable[[], None],
     ) -> None:
         self._tree = tree
         self._columns = columns
-        self._cutter = cutter
-        self._dedup = dedup
-        self._writer = writer
-        self._pool = pool
-        # Threads that make short system calls hand the GIL to and fro: two need a third more time
-        # for the same small files than one, four more than twice the time.
-        self._small = ThreadPoolExecutor(1, thread_name_prefix="cas-small")
-        self._budget = budget
-        self._window = 2 * jobs + 2
+        self._cutter = tools.cutter
+        self._writer = tools.writer
+        self._pool = tools.pool
+        self._budget = tools.budget
+        self._window = 2 * tools.jobs + 2
         self._cancel = cancel
         self._report = report
         self._retries: deque[tuple[int, int]] = deque()
         self._hole_hashes: dict[int, bytes] = {}
         self.counts = UploadCounts()
-        self._placer = Placer(dedup, writer, self.counts, len(tree))
+        self._placer = Placer(tools.dedup, tools.writer, self.counts, len(tree))
         self.problems: list[str] = []
+        # Threads that make short system calls hand the GIL to and fro: two need a third more time
+        # for the same small files than one, four more than twice the time.
+        self._small = ThreadPoolExecutor(1, thread_name_prefix="cas-small")
 
     @property
     def placer(self) -> Placer:

@@ -64,6 +64,21 @@ def test_critical_field_that_is_unknown_is_refused_by_name():
         fields.rest()
 
 
+def test_critical_field_of_a_location_is_refused_too():
+    """Inner maps follow the same rule."""
+    location = {
+        "page_id": bytes(32),
+        "blob_id": bytes(32),
+        "blob_size": 1,
+        "offset": 0,
+        "length": 1,
+        "critical": ["key"],
+    }
+
+    with pytest.raises(UnsupportedError, match="it a: this cas does not know its field 'key'"):
+        FieldReader({"a": location}, "it").location("a")
+
+
 @pytest.mark.parametrize("critical", [None, "a", [1], {}])
 def test_critical_that_is_no_list_of_names_is_refused(critical):
     """A damaged list of critical fields is never taken for an empty one."""
