@@ -21,6 +21,7 @@ from cas.objects.versions import (
     read_last_move,
     read_root_location,
     read_slot,
+    unknown_artifact,
 )
 from cas.operations.resolve import resolve_record
 from cas.operations.version_pages import VersionPages
@@ -78,10 +79,17 @@ def measure_usage(parts: StoreParts, ref: Ref | None) -> Usage:
     Raises:
         NotFoundError: there is no such version.
     """
+    numbers = None if ref is None else _wanted_numbers(parts, ref)
     space = _Space(parts)
     every = list(_iter_versions(parts, space))
     raw, stored = space.raw, space.stored
-    wanted = [one for one in every if _is_wanted(parts, ref, one)]
+    wanted = [
+        one
+        for one in every
+        if ref is None
+        or numbers is None
+        or (one.artifact == ref.artifact and one.number in numbers)
+    ]
     count = space.chunk_count
     users = np.zeros(count, np.int32)
     for one in every:
@@ -178,11 +186,15 @@ def _iter_versions(parts: StoreParts, space: _Space) -> Iterator[_Chunks]:
                 yield _Chunks(artifact, number, record.totals.size, chunks)
 
 
-def _is_wanted(parts: StoreParts, ref: Ref | None, one: _Chunks) -> bool:
-    if ref is None:
-        return True
-    if ref.artifact != one.artifact:
-        return False
+def _wanted_numbers(parts: StoreParts, ref: Ref) -> frozenset[int]:
+    """The versions that a reference asks for: all of the artifact where it names none.
+
+    Raises:
+        NotFoundError: there is none.
+    """
     if ref.number is None and ref.alias is None and ref.digest_prefix is None:
-        return True
-    return resolve_record(parts, ref).record.number == one.number
+        slots = list_slots(parts.backend, ref.artifact).slots
+        if not slots:
+            raise unknown_artifact(parts.backend, ref.artifact)
+        return slots
+    return frozenset({resolve_record(parts, ref).record.number})
