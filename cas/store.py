@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from cas.backend.base import Backend
 from cas.backend.counting import RequestCounter, RequestCounts
 from cas.backend.open import open_backend
 from cas.chunking.cutter import Cutter
@@ -89,14 +90,14 @@ class Store:
 
     def __init__(
         self,
-        url: str,
+        place: str | Backend,
         storage_options: Mapping[str, Any] | None,
         options: StoreOptions,
         parts: StoreParts,
         counter: RequestCounter,
     ) -> None:
         """Use `Store.open` or `Store.create`."""
-        self._given = (url, storage_options, options)
+        self._given = (place, storage_options, options)
         self._parts = parts
         self._counter = counter
 
@@ -147,6 +148,18 @@ class Store:
         counter = RequestCounter(open_backend(text, storage_options))
         parts = _open_parts(counter, open_store(counter), options)
         return cls(text, storage_options, options, parts, counter)
+
+    @classmethod
+    def on(cls, backend: Backend, *, options: StoreOptions | None = None) -> Self:
+        """Open the store that lies on a backend of your own, such as `cas.testing` has.
+
+        Raises:
+            NotFoundError: there is no store on it.
+        """
+        options = options or StoreOptions()
+        counter = RequestCounter(backend)
+        parts = _open_parts(counter, open_store(counter), options)
+        return cls(backend, None, options, parts, counter)
 
     # -- the store itself
 
@@ -344,8 +357,10 @@ def _open_parts(counter: RequestCounter, config: StoreConfig, options: StoreOpti
 
 def _reopen(
     kind: type[Store],
-    url: str,
+    place: str | Backend,
     storage_options: Mapping[str, Any] | None,
     options: StoreOptions,
 ) -> Store:
-    return kind.open(url, storage_options=storage_options, options=options)
+    if isinstance(place, str):
+        return kind.open(place, storage_options=storage_options, options=options)
+    return kind.on(place, options=options)

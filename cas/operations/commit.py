@@ -77,10 +77,10 @@ class Commit:
 
     def _final_intent(self, manifest: Manifest) -> Intent:
         """Name all that the version needs: new pages and every blob they speak of by id, reused
-        pages behind the root of the base version, which is stored.
+        pages behind the root of the base version, or one by one if that root is about to go.
         """
-        base = self._found.base
-        behind = (base.root_location,) if base is not None and manifest.reuses_pages else ()
+        root = self._found.usable_root
+        behind = manifest.reused if root is None or not manifest.reused else (root,)
         meta_ids = sorted({blob.blob_id.raw for blob in manifest.new_blobs})
         return Intent(
             session=self._session.id,
@@ -121,10 +121,11 @@ class Commit:
         def needed() -> Ids:
             metas = [blob.blob_id.raw for blob in manifest.new_blobs]
             tables = [page.page.blob_ids for page in self._stored.pages]
-            base = self._found.base
-            if base is not None:
-                metas += [one.blob_id.raw for one in base.page_locations.values()]
-                metas.append(base.root_location.blob_id.raw)
+            metas += [one.blob_id.raw for one in manifest.reused]
+            # The root of the base protects the reused pages: it must stay until W3, too.
+            root = self._found.usable_root
+            if root is not None:
+                metas.append(root.blob_id.raw)
             ids.append(np.unique(np.concatenate([rows_of_ids(metas), *tables]), axis=0))
             return ids[-1]
 

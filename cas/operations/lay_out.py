@@ -30,13 +30,13 @@ class Manifest:
     Attributes:
         new_blobs: meta blobs of new pages and of the root.
         data_ids: ids of the data blobs that new pages speak of, sorted and joined.
-        reuses_pages: whether some pages are the base version's.
+        reused: where the pages are that the base version has already, each once.
     """
 
     root: PageLocation
     new_blobs: list[AssembledBlob]
     data_ids: bytes
-    reuses_pages: bool
+    reused: tuple[PageLocation, ...]
 
 
 def lay_out_manifest(session: SessionId, found: Surroundings, stored: StoredTree) -> Manifest:
@@ -44,18 +44,19 @@ def lay_out_manifest(session: SessionId, found: Surroundings, stored: StoredTree
     known = found.usable_pages
     fresh = {p.page_id.raw: p for p in stored.pages if p.page_id.raw not in known}
     written = assemble_pages(session, [page.content for page in fresh.values()])
+    wanted = {page.page_id.raw for page in stored.pages}
     located = known | dict(zip(fresh, written.locations, strict=True))
     locations = [located[page.page_id.raw] for page in stored.pages]
     root = _encode_root(stored, locations)
     shared = found.usable_root
     if shared is not None and blake3(root).digest() == shared.page_id.raw:
-        return Manifest(shared, [], b"", reuses_pages=True)
+        return Manifest(shared, [], b"", tuple(locations))
     stored_root = assemble_pages(session, [root])
     return Manifest(
         stored_root.locations[0],
         written.blobs + stored_root.blobs,
         _data_ids(list(fresh.values())),
-        reuses_pages=len(fresh) < len({page.page_id.raw for page in stored.pages}),
+        tuple(known[page_id] for page_id in located if page_id in wanted and page_id in known),
     )
 
 

@@ -1,0 +1,103 @@
+"""A small store in memory, trees to put into it, and what must be true of it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import cas
+from cas.backend.base import Backend
+from cas.backend.memory import MemoryBackend
+from cas.environment import SystemClock
+from cas.operations.init import init_store
+from cas.testing.corpora import random_content
+from cas.testing.trees import Tree, read_tree, write_tree
+
+# No journal: what is in the store must be enough. Two threads: faults meet concurrency.
+OPTIONS = cas.StoreOptions(jobs=2, journal=False)
+PLAIN = cas.PutOptions(provenance=False)
+
+FIRST: Tree = {
+    b"a/one.bin": random_content(1, 300_000),
+    b"a/two.txt": b"two\n" * 200,
+    b"tiny": b"t",
+}
+SECOND: Tree = FIRST | {b"a/one.bin": random_content(2, 300_000), b"b/new.bin": b"new" * 1000}
+
+
+@dataclass
+class Scene:
+    """One store on `truth`, and a folder to work in."""
+
+    folder: Path
+    truth: MemoryBackend = field(default_factory=MemoryBackend)
+
+    def store(self, backend: Backend | None = None, *, journal: bool = False) -> cas.Store:
+        """Open the store, through another backend if one is given."""
+        options = OPTIONS
+        if journal:
+            options = cas.StoreOptions(jobs=2, cache_dir=str(self.folder / "cache"))
+        return cas.Store.on(backend or self.truth, options=options)
+
+    def source(self, tree: Tree, name: str = "source") -> Path:
+        """Write a tree to disk."""
+        return write_tree(self.folder / name, tree)
+
+    def put(self, tree: Tree, backend: Backend | None = None) -> cas.PutOutcome:
+        """Put a tree as the next version of `data`."""
+        return self.store(backend).put(self.source(tree), "data", PLAIN)
+
+    def held(self, ref: str) -> Tree:
+        """Read a version back whole."""
+        version = self.store().version(ref)
+        return {path.encode("utf-8", "surrogateescape"): version.read(path) for path in version}
+
+    def live(self) -> list[int]:
+        """Return the numbers of the versions that are visible, the lowest first."""
+        try:
+            return sorted(one.number for one in self.store().versions("data"))
+        except cas.NotFoundError:
+            return []
+
+    def got(self, ref: str) -> Tree:
+        """Get a version into a fresh folder and return what is there."""
+        target = self.folder / f"got-{len(list(self.folder.iterdir()))}"
+        self.store().get(ref, target)
+        return read_tree(target)
+
+
+@pytest.fixture
+def make_scene(tmp_path: Path) -> Callable[[], Scene]:
+    """Make as many fresh stores as a test needs."""
+    made: list[Scene] = []
+
+    def make() -> Scene:
+        folder = tmp_path / f"scene-{len(made)}"
+        folder.mkdir()
+        scene = Scene(folder)
+        init_store(scene.truth, SystemClock(), chunk_average=64 << 10)
+        made.append(scene)
+        return scene
+
+    return make
+
+
+@pytest.fixture
+def scene(make_scene: Callable[[], Scene]) -> Scene:
+    """One fresh store."""
+    return make_scene()
+
+
+@pytest.fixture
+def first() -> Tree:
+    """What version 0 holds."""
+    return FIRST
+
+
+@pytest.fixture
+def second() -> Tree:
+    """What version 1 holds: one file changed, one added."""
+    return SECOND
