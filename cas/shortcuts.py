@@ -59,7 +59,7 @@ def open(ref: str, *, store: Store | str | None = None) -> io.BufferedReader:
 
     Examples:
         >>> cas.open("digits:v0/train/a.txt", store=url).read()
-        b'one 1\\n'
+        b'one 1\n'
     """
     parsed = Ref.parse(ref)
     if not parsed.path:

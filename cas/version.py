@@ -47,7 +47,7 @@ class Version(Mapping[str, Entry]):
         >>> version["train/a.txt"].size
         6
         >>> version.read("train/a.txt")
-        b'one 1\\n'
+        b'one 1\n'
         >>> with version.open("train/a.txt") as file:
         ...     file.seek(4)
         ...     file.read(1)

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 MIN_PAGE_ENTRIES = 1024
 MAX_PAGE_ENTRIES = 16384
-# About 4096 entries more after the first 1024: a page of 300 to 500 KiB, some 100 KiB compressed.
-CUT_MASK = 0xFFF
+# One entry in 4096 ends a page: pages of 300 to 500 KiB, some 100 KiB compressed.
+CUT_SHIFT = 20
+# The crc is linear, so names that differ in a few digits may never have given bits all zero; a
+# product with an odd number (2^32 over the golden ratio) spreads them over the highest bits.
+CUT_FACTOR = 0x9E3779B1
 # Names, inlined bytes and extents of one page. A single entry may weigh more and then stands alone.
 MAX_PAGE_WEIGHT = 4 << 20
 
@@ -22,7 +25,9 @@ def is_page_end(path: bytes, count: int) -> bool:
     """Tell whether a page of `count` entries ends after this last path, by path and count alone."""
     if count >= MAX_PAGE_ENTRIES:
         return True
-    return count >= MIN_PAGE_ENTRIES and zlib.crc32(path) & CUT_MASK == 0
+    if count < MIN_PAGE_ENTRIES:
+        return False
+    return (zlib.crc32(path) * CUT_FACTOR & 0xFFFFFFFF) >> CUT_SHIFT == 0
 
 
 def split_paths(paths: list[bytes], weights: NDArray[np.int64] | None = None) -> list[int]:
@@ -39,7 +44,7 @@ def split_paths(paths: list[bytes], weights: NDArray[np.int64] | None = None) ->
     if count == 0:
         return []
     checksums = np.fromiter(map(zlib.crc32, paths), np.uint32, count)
-    cuts = np.flatnonzero(checksums & CUT_MASK == 0) + 1
+    cuts = np.flatnonzero(checksums * np.uint32(CUT_FACTOR) >> CUT_SHIFT == 0) + 1
     heavy = np.zeros(1, np.int64) if weights is None else np.cumsum(weights, dtype=np.int64)
     before = heavy - (0 if weights is None else weights)
     ends: list[int] = []

@@ -110,8 +110,9 @@ def test_root_tells_where_each_page_lies():
 
 
 def test_page_ends_after_a_chosen_path_or_when_it_is_full():
-    """crc32 of the path, in its low twelve bits, decides between 1024 and 16384 entries."""
-    chosen = next(p for p in (b"%d" % n for n in range(10**5)) if zlib.crc32(p) & 0xFFF == 0)
+    """The path's crc32, multiplied, decides by its high bits between 1024 and 16384 entries."""
+    names = (b"%d" % n for n in range(10**5))
+    chosen = next(p for p in names if (zlib.crc32(p) * 0x9E3779B1) % (1 << 32) < 1 << 20)
 
     assert [is_page_end(chosen, n) for n in (1023, 1024)] == [False, True]
     assert [is_page_end(b"a", n) for n in (16383, 16384)] == [False, True]
