@@ -71,9 +71,8 @@ def test_links_between_documents_lead_somewhere():
         *(ROOT / "specs").rglob("*.md"),
         *(ROOT / "tools").rglob("*.md"),
     ]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(ROOT)}: {target}")
+        targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        broken += [f"{page}: {target}" for target in targets if not (page.parent / target).exists()]
 
     assert broken == []
 
