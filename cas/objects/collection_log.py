@@ -24,6 +24,9 @@ from cas.format.collection import (
 
 Ids = NDArray[np.uint8]
 
+# What backends promise to list in one piece, where they promise that at all.
+SNAPSHOT_OBJECTS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class LogListing:
@@ -66,12 +69,15 @@ class LogCheck:
 def list_log(backend: Backend) -> LogListing:
     """List `gc/`. Where a listing is no snapshot it is listed twice and the union taken."""
     kinds: dict[int, set[str]] = {}
-    for _ in range(1 if backend.capabilities.atomic_listing else 2):
-        for stored in backend.list_objects(keys.collections_prefix()):
+    for _ in range(2):
+        listed = list(backend.list_objects(keys.collections_prefix()))
+        for stored in listed:
             parsed = keys.parse_collection_key(stored.key)
             if parsed is not None:
                 run, kind = parsed
                 kinds.setdefault(run, set()).add(kind)
+        if backend.capabilities.atomic_listing and len(listed) <= SNAPSHOT_OBJECTS:
+            break
     floor = max((run for run, kind in kinds.items() if "floor" in kind), default=0)
     runs = {
         run: frozenset(kind - {"floor"})

@@ -26,11 +26,15 @@ class WriterSession:
         # The slot that the first final intent named. Later ones keep it, since a collector that
         # settles this session walks up from there.
         self.first_slot: int | None = None
+        # Index segments written so far. A put that starts again writes under new keys, lest it
+        # replaces the segment that leads to the blobs of its first try.
+        self.segments = 0
 
     def renew(self) -> None:
         """Take a new id after this session was fenced; its own intents are left to the fencer."""
         self.id = SessionId(random_bytes(SESSION_ID_BYTES))
         self._next = 0
+        self.segments = 0
         self.first_slot = None
         self._keys.clear()
 

@@ -92,7 +92,7 @@ class Commit:
             blob_ids=manifest.data_ids,
             meta_ids=b"".join(meta_ids),
             pages=behind,
-            stamp=self._found.stamp,
+            stamp=self._lowest_stamp(),
             created_ns=self._parts.clock.now_ns(),
         )
 
@@ -129,15 +129,17 @@ class Commit:
             ids.append(np.unique(np.concatenate([rows_of_ids(metas), *tables]), axis=0))
             return ids[-1]
 
-        stamps = [page.stamp for page in self._stored.pages]
-        stamp = min(stamps, default=self._found.stamp)
-        checked = check_log(self._backend, min(stamp, self._found.stamp), needed)
+        checked = check_log(self._backend, self._lowest_stamp(), needed)
         if checked.answer is LogAnswer.BAD:
             bad = ids[-1][checked.bad]
             raise NotCommitted(frozenset(row.tobytes() for row in bad))
         if checked.answer is LogAnswer.STALE:
             raise NotCommitted
         return checked.stamp
+
+    def _lowest_stamp(self) -> int:
+        """The lowest stamp of all facts that the version rests on."""
+        return min([self._found.stamp, *(page.stamp for page in self._stored.pages)])
 
     # -- W3
 
@@ -172,12 +174,15 @@ class Commit:
         If not even that can be done the intents stay, and a collector settles the session.
         """
         settled = False
-        with suppress(CasError):
-            void = VoidRecord(self._session.id)
-            publish(self._backend, void, self._artifact, number)
-            settled = read_slot(self._backend, self._artifact, number) is not None
-        if not settled:
-            self._session.abandon()
+        try:
+            with suppress(CasError):
+                void = VoidRecord(self._session.id)
+                publish(self._backend, void, self._artifact, number)
+                settled = read_slot(self._backend, self._artifact, number) is not None
+        finally:
+            # Also when a second interruption ends this.
+            if not settled:
+                self._session.abandon()
 
     def _record(
         self, manifest: Manifest, description: Description, number: int, stamp: int

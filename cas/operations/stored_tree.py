@@ -70,7 +70,6 @@ class StoredTree:
     stored_bytes: int = 0
     sent_bytes: int = 0
     refused_bytes: int = 0
-    segments: int = 0
     segmented: int = 0
 
     @property
@@ -118,14 +117,14 @@ class StoredTree:
         segment = build_segment(
             self.session.id, stamp, [(blob.ref, blob.chunk_ids) for blob in fresh]
         )
-        key = keys.segment_key(0, self.session.id, self.segments)
+        key = keys.segment_key(0, self.session.id, self.session.segments)
+        self.session.segments += 1
         self.sent_bytes += write_segment(self.parts.backend, key, segment)
-        self.segments += 1
         self.segmented = len(self.sent)
 
     def merge_index(self) -> None:
         """Merge index segments that piled up; what fails is left to the next put."""
-        if self.segments == 0 or self.index is None:
+        if self.session.segments == 0 or self.index is None:
             return
         with suppress(CasError):  # hints: losing them costs space, never data
             merge_piled_up(self.parts.backend, self.session.id, self.index.superseded)

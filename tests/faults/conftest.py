@@ -14,6 +14,7 @@ from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
 from cas.operations.init import init_store
 from cas.testing.corpora import random_content
+from cas.testing.faulty import FaultyBackend
 from cas.testing.trees import Tree, read_tree, write_tree
 
 # No journal: what is in the store must be enough. Two threads: faults meet concurrency.
@@ -26,6 +27,25 @@ FIRST: Tree = {
     b"tiny": b"t",
 }
 SECOND: Tree = FIRST | {b"a/one.bin": random_content(2, 300_000), b"b/new.bin": b"new" * 1000}
+
+
+class Meddling(FaultyBackend):
+    """Lets somebody else act just before the nth operation of a kind on a key."""
+
+    def __init__(
+        self, backend: Backend, kind: str, part: str, act: Callable[[], object], nth: int = 1
+    ) -> None:
+        super().__init__(backend)
+        self._watched = (kind, part)
+        self._act = act
+        self._left = nth
+
+    def _begin(self, kind, key):
+        if kind == self._watched[0] and self._watched[1] in key:
+            self._left -= 1
+            if self._left == 0:
+                self._act()
+        return super()._begin(kind, key)
 
 
 @dataclass
@@ -41,6 +61,16 @@ class Scene:
         if journal:
             options = cas.StoreOptions(jobs=2, cache_dir=str(self.folder / "cache"))
         return cas.Store.on(backend or self.truth, options=options)
+
+    def meddling(
+        self, kind: str, part: str, act: Callable[[], object], nth: int = 1
+    ) -> FaultyBackend:
+        """Return a backend on which `act` happens just before the nth such operation."""
+        return Meddling(self.truth, kind, part, act, nth)
+
+    def listed(self, prefix: str) -> dict[str, int]:
+        """Return the keys of a folder of the store, with the sizes of the objects."""
+        return {one.key: one.size for one in self.truth.list_objects(prefix)}
 
     def source(self, tree: Tree, name: str = "source") -> Path:
         """Write a tree to disk."""
