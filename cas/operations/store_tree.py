@@ -101,6 +101,7 @@ class _Storing:
         self._facts = Facts(
             stamp=found.stamp,
             floor=found.log.floor,
+            newest=found.log.newest,
             is_condemned=condemned_by_open_runs(parts.backend, found.log),
             bad_blobs=found.bad_blobs,
         )
@@ -120,8 +121,8 @@ class _Storing:
     def _may_use(self, page: JournalPage) -> bool:
         """The journal's word is good while its stamp is, or if the base version has the page."""
         if page.page_id.raw in self._usable_pages:
-            page.stamp = max(page.stamp, self._facts.stamp)
-        if page.stamp < self._facts.floor:
+            page.stamp = self._facts.stamp
+        if not self._facts.is_current(page.stamp):
             return False
         ids = page.page.blob_ids
         if len(ids) == 0:

@@ -34,14 +34,21 @@ class Facts:
     Attributes:
         stamp: every collection up to it had a verdict when the put began to read.
         floor: facts with a lower stamp are stale.
+        newest: the highest run or floor; a fact with a higher stamp comes from a store whose log
+            was longer, so the store was rolled back and may lack what the fact speaks of.
         is_condemned: tells of blob ids, shape (n, 32), which an open collection condemns.
         bad_blobs: ids of blobs that the log check of an earlier try found bad.
     """
 
     stamp: int
     floor: int
+    newest: int
     is_condemned: Callable[[Ids], NDArray[np.uint8]]
     bad_blobs: frozenset[bytes] = frozenset()
+
+    def is_current(self, stamp: int) -> bool:
+        """Tell whether facts with a stamp may be relied on."""
+        return self.floor <= stamp <= self.newest
 
 
 class Deduplicator:
@@ -72,7 +79,7 @@ class Deduplicator:
         fresh = [
             ref
             for ref in {ref.blob_id: ref for ref in refs}.values()
-            if ref.blob_id not in self._seen and ref.stamp >= self._facts.floor
+            if ref.blob_id not in self._seen and self._facts.is_current(ref.stamp)
         ]
         fresh = self._without_condemned(fresh)
         loaded = 0

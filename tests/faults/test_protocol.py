@@ -26,6 +26,7 @@ from cas.format.version import VersionRecord, VoidRecord, decode_slot, encode_sl
 from cas.model.ids import SessionId
 from cas.model.names import ArtifactName
 from cas.testing.faulty import FaultyBackend
+from cas.transfer import journal
 
 NAME = ArtifactName("data")
 COLLECTOR = SessionId(b"c" * 16)
@@ -301,6 +302,28 @@ def test_a_trashed_version_is_not_answered_for_another(scene, first, second):
     assert store.version("data").number == 0
     store.restore("data:v1")
     assert scene.held("data:best") == second
+
+
+def test_facts_from_a_longer_log_are_dropped_when_the_store_was_rolled_back(
+    scene, first, monkeypatch
+):
+    """A store restored from a backup lacks blobs that the journal still speaks of."""
+    # The files were made a moment ago; let the journal trust them.
+    monkeypatch.setattr(journal, "RACY_NS", -(1 << 62))
+    backup = {one.key: scene.truth.get(one.key) for one in scene.truth.list_objects("")}
+    condemn(scene.truth, [b"n" * 32])
+    clear(scene.truth, [b"n" * 32])
+    source = scene.source(first)
+    scene.store(journal=True).put(source, "data", cas.PutOptions(provenance=False))
+    assert scene.store().version("data").record.stamp == 1
+    for one in list(scene.truth.list_objects("")):
+        if one.key not in backup:
+            scene.truth.delete(one.key)
+
+    outcome = scene.store(journal=True).put(source, "data", cas.PutOptions(provenance=False))
+
+    assert outcome.new_bytes > 0
+    assert scene.held(outcome.ref) == first
 
 
 def cas_blob_id(raw: bytes):

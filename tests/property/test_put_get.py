@@ -70,7 +70,8 @@ def test_what_the_store_has_is_never_stored_again(fresh, tree, seed):
     """Under other names, in another artifact, and twice within one put."""
     store = new_store()
     content = random_content(seed, 90_000)
-    first = store.put(write_tree(fresh(), tree | {b"x": content, b"y": content}), "one", PLAIN)
+    twice = {b"one/" + path: data for path, data in tree.items()} | {b"x": content, b"y": content}
+    first = store.put(write_tree(fresh(), twice), "one", PLAIN)
     renamed = {b"moved/" + path: data for path, data in tree.items()} | {b"z": content}
 
     again = store.put(write_tree(fresh(), renamed), "two", PLAIN)
