@@ -45,6 +45,7 @@ class TreeUpload:
         self._facts = facts
         self._stored = stored
         self._columns = columns
+        self._total_bytes = stored.tree.total_bytes
         self._unread_bytes = 0
         jobs = options.jobs or parts.jobs
         budget = MemoryBudget(parts.memory_bytes)
@@ -103,7 +104,7 @@ class TreeUpload:
             IncompleteError: some files could not be read.
         """
         tree, stored = self._stored.tree, self._stored
-        self._unread_bytes = tree.total_bytes - int(tree.sizes[rows].sum())
+        self._unread_bytes = self._total_bytes - int(tree.sizes[rows].sum())
         if stream is not None:
             self._upload.run_stream(0, stream)
         else:
@@ -146,7 +147,7 @@ class TreeUpload:
                 phase="put",
                 total_files=len(tree),
                 done_files=int(self._columns.is_known.sum()),
-                total_bytes=tree.total_bytes,
+                total_bytes=self._total_bytes,
                 done_bytes=self._unread_bytes + counts.passed_bytes,
                 new_bytes=counts.new_bytes,
                 stored_bytes=self._writer.stored_bytes,

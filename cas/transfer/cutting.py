@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from blake3 import blake3
@@ -78,8 +78,7 @@ class Items:
 _NO_ID = bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
-class SmallFile:
+class SmallFile(NamedTuple):
     """A small file to read: its row, where it is, and what the scan saw of it."""
 
     row: int

@@ -74,6 +74,10 @@ class FragmentationGuard:
         self.refused_bytes += int(sizes[dropped].sum())
         self._clusters += int((~continues & ~dropped).sum())
         kept = ~dropped[cluster]
-        for blob, stop in zip(ordered_blobs[kept].tolist(), stops[kept].tolist(), strict=True):
-            self._last_stop[blob] = stop
+        kept_blobs, kept_stops = ordered_blobs[kept], stops[kept]
+        is_last = np.ones(len(kept_blobs), np.bool_)
+        is_last[:-1] = kept_blobs[1:] != kept_blobs[:-1]
+        self._last_stop.update(
+            zip(kept_blobs[is_last].tolist(), kept_stops[is_last].tolist(), strict=True)
+        )
         return refused
