@@ -45,6 +45,10 @@ class ErrorCode(StrEnum):
     INCOMPLETE = "incomplete"
     SOURCE_CHANGED = "source-changed"
     BRAKE = "brake"
+    NO_CREDENTIALS = "no-credentials"
+    UNREACHABLE = "unreachable"
+    THROTTLED = "throttled"
+    STALLED = "stalled"
 
 
 class CasError(Exception):
