@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+if sys.platform != "win32":
+    import resource
 
 MIB = 1 << 20
 DEFAULT_MEMORY_BYTES = 192 * MIB
@@ -34,6 +38,13 @@ class SystemClock:
 def monotonic_seconds() -> float:
     """Return seconds of a clock that never goes back, for speeds and intervals."""
     return time.monotonic()
+
+
+def thread_blocks_read() -> int:
+    """Return how many blocks were read from a disk for the calling thread; 0 where none can tell."""
+    if sys.platform != "linux":
+        return 0
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_inblock
 
 
 def random_bytes(count: int) -> bytes:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from cas.backend.base import Backend
+from cas.backend.concurrency import ConcurrencyLimit
 from cas.backend.counting import RequestCounter, RequestCounts
 from cas.backend.open import open_backend
+from cas.backend.retrying import RetryingBackend, RetryPolicy
 from cas.chunking.cutter import Cutter
 from cas.chunking.profile import ChunkProfile
 from cas.environment import (
@@ -57,17 +59,20 @@ class StoreOptions:
     """How a store is used.
 
     Attributes:
-        jobs: threads that read, cut and compress; None takes the CPUs there are.
+        jobs: threads that read, cut and compress, and requests in flight; None takes as many
+            threads as there are CPUs, and lets the number of requests find its level by itself.
         memory_bytes: budget for data in flight; None takes a quarter of the memory, at most
             192 MiB.
         cache_dir: folder of the journal; None takes the user's cache folder.
         journal: remember what was read, so that unchanged files are not read again.
+        retries: how long a store that is not local is asked again when requests fail.
     """
 
     jobs: int | None = None
     memory_bytes: int | None = None
     cache_dir: str | None = None
     journal: bool = True
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class Store:
@@ -124,7 +129,8 @@ class Store:
             BackendError: the storage failed.
         """
         text = os.fspath(url)
-        with open_backend(text, storage_options, create=True) as backend:
+        opened = open_backend(text, storage_options, create=True)
+        with _with_retries(opened, StoreOptions()) as backend:
             init_store(backend, SystemClock(), chunk_average=chunk_size)
         return cls.open(text, storage_options=storage_options)
 
@@ -146,7 +152,8 @@ class Store:
         text = os.fspath(url)
         options = options or StoreOptions()
         counter = RequestCounter(open_backend(text, storage_options))
-        parts = _open_parts(counter, open_store(counter), options)
+        backend = _with_retries(counter, options)
+        parts = _open_parts(backend, open_store(backend), options)
         return cls(text, storage_options, options, parts, counter)
 
     @classmethod
@@ -190,7 +197,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of connections. Twice is fine."""
-        self._counter.close()
+        self._parts.backend.close()
 
     def __enter__(self) -> Self:
         return self
@@ -339,16 +346,23 @@ class Store:
         return measure_usage(self._parts, None if ref is None else Ref.parse(ref))
 
 
-def _open_parts(counter: RequestCounter, config: StoreConfig, options: StoreOptions) -> StoreParts:
+def _with_retries(backend: Backend, options: StoreOptions) -> Backend:
+    """A disk that fails is not asked again: it fails for good."""
+    if backend.capabilities.local:
+        return backend
+    return RetryingBackend(backend, options.retries, ConcurrencyLimit(options.jobs))
+
+
+def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) -> StoreParts:
     state_dir = None
     if options.journal:
         state_dir = Path(options.cache_dir or cache_folder(current_environ()))
     return StoreParts(
-        backend=counter,
+        backend=backend,
         config=config,
         cutter=Cutter(ChunkProfile(config.chunk_average)),
-        tables=TableReader(counter),
-        pages=PageReader(counter),
+        tables=TableReader(backend),
+        pages=PageReader(backend),
         jobs=options.jobs or available_cpus(),
         memory_bytes=options.memory_bytes or default_memory_bytes(),
         state_dir=state_dir,

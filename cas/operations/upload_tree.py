@@ -23,6 +23,8 @@ from cas.transfer.rows import EntryColumns
 from cas.transfer.upload import Upload, UploadTools
 
 SMALLEST_INDEX_BYTES = 16 << 20
+# How long the end of a put waits for uploads before it looks whether it was cancelled.
+WAIT_SECONDS = 0.2
 
 
 class TreeUpload:
@@ -109,7 +111,10 @@ class TreeUpload:
             self._upload.run_stream(0, stream)
         else:
             self._upload.run(rows)
-        stored.note_sent(self._writer.finish())
+        self._writer.flush()
+        while not self._writer.wait(WAIT_SECONDS):
+            self._advance()
+        stored.note_sent(self._writer.collect())
         raise_problems(self._upload.problems)
         self._report()
         placer = self._upload.placer

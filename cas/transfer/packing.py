@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,7 +83,7 @@ class SentBlob:
 class BlobWriter:
     """Takes new chunks in order and turns them into stored blobs.
 
-    `add`, `flush`, `collect` and `finish` are for one thread. What was added may be held in memory
+    `add`, `flush`, `collect` and `wait` are for one thread. What was added may be held in memory
     until its blob is sent; `budget` gets the bytes back then.
     """
 
@@ -168,13 +168,15 @@ class BlobWriter:
             if future.done():
                 future.result()
 
-    def finish(self) -> list[SentBlob]:
-        """Send what is left, wait for everything, and return what `collect` would."""
-        self.flush()
-        for future in self._pending:
-            future.result()
-        self._pending.clear()
-        return self.collect()
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for uploads under way; return whether all that was flushed is durable.
+
+        Returns as soon as one of them ends, so that the caller can `collect` it.
+        """
+        wait(self._pending, timeout_seconds, FIRST_COMPLETED)
+        self.raise_failure()
+        self._pending = [future for future in self._pending if not future.done()]
+        return not self._pending
 
     def close(self) -> None:
         """Stop the threads; what waits is dropped."""

@@ -42,6 +42,7 @@ from cas.transfer.dedup import Deduplicator
 from cas.transfer.packing import BlobWriter
 from cas.transfer.placing import Placer, UploadCounts
 from cas.transfer.rows import EntryColumns, Extents, merge_extents
+from cas.transfer.small_readers import SmallReaders
 from cas.transfer.stamp import FileStamp
 from cas.transfer.tree import LocalTree
 
@@ -123,9 +124,7 @@ class Upload:
         self.counts = UploadCounts()
         self._placer = Placer(tools.dedup, tools.writer, self.counts, len(tree))
         self.problems: list[str] = []
-        # Threads that make short system calls hand the GIL to and fro: two need a third more time
-        # for the same small files than one, four more than twice the time.
-        self._small = ThreadPoolExecutor(1, thread_name_prefix="cas-small")
+        self._small = SmallReaders()
 
     @property
     def placer(self) -> Placer:
@@ -155,11 +154,11 @@ class Upload:
                 self._cancel.check()
                 while (
                     waiting is not None
-                    and len(window) < self._window
+                    and len(window) < max(self._window, 2 * self._small.readers)
                     and self._budget.try_acquire(waiting.size)
                 ):
-                    executor = self._small if waiting.is_batch else self._pool
-                    window.append((waiting, executor.submit(waiting.run)))
+                    submit = self._small.submit if waiting.is_batch else self._pool.submit
+                    window.append((waiting, submit(waiting.run)))
                     waiting = next(tasks, None)
                 if window:
                     self._take(*window.popleft())
@@ -183,6 +182,7 @@ class Upload:
         self._writer.flush()
         self._writer.raise_failure()
         self._budget.wait_for_release(0.2)
+        self._report()
 
     def _tasks(self, rows: Sequence[int]) -> Iterator[_Task]:
         tree = self._tree

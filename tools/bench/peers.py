@@ -147,7 +147,9 @@ def try_tool(name: str, versions: Path, work: Path, cas: list[str], *, compare: 
         if name == "cp":  # it would copy into the copy that is there
             shutil.rmtree(store / version, ignore_errors=True)
         mark = version if name == "cp" else f"{version}-{step.replace(' ', '-')}"
-        costs[step] = run(tool.put((versions / version).resolve(), mark), environ)
+        source = (versions / version).resolve()
+        read_all(source)
+        costs[step] = run(tool.put(source, mark), environ)
         os.sync()
         stored[version] = allocated_bytes(store)
     target.mkdir()
@@ -155,6 +157,18 @@ def try_tool(name: str, versions: Path, work: Path, cas: list[str], *, compare: 
     if compare:
         subprocess.run(["diff", "-r", versions / "v2", target], check=True)
     return Trial(costs, stored["v1"], stored["v2"])
+
+
+def read_all(folder: Path) -> None:
+    """Bring the files of a folder into memory.
+
+    borg tells the system to forget what it read, so whoever came next would read from the disk.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while file.read(8 * MIB):
+                    pass
 
 
 def try_set(set_name: str, tools: list[str], options: argparse.Namespace) -> dict[str, list[Trial]]:

@@ -1,0 +1,198 @@
+"""A backend that does not give up at the first failure.
+
+Transient failures are tried again after a jittered, growing pause, as long as something on this
+backend succeeds now and then; permanent ones are passed on at once. Spec:
+specs/protocol/backend.md, "Failures and retries".
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
+from cas.backend.concurrency import ConcurrencyLimit
+from cas.environment import monotonic_seconds
+from cas.errors import BackendError, ErrorCode
+
+# Trying again changes nothing about these.
+PERMANENT = frozenset({ErrorCode.ACCESS_DENIED, ErrorCode.NO_CREDENTIALS, ErrorCode.DISK_FULL})
+
+# One request that always fails ends in this many times the patience, whatever others achieve.
+MOST_PATIENCE = 5
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How patient a backend is. All in seconds.
+
+    Attributes:
+        patience_seconds: fail when no request at all has succeeded for so long.
+        first_patience_seconds: the same before the first success: a wrong address should show soon.
+        first_pause_seconds: the first pause is random up to this; each next one up to twice that.
+        longest_pause_seconds: no pause is longer.
+    """
+
+    patience_seconds: float = 120.0
+    first_patience_seconds: float = 20.0
+    first_pause_seconds: float = 0.5
+    longest_pause_seconds: float = 20.0
+
+
+@dataclass(slots=True)
+class _Progress:
+    """When something last succeeded, for all threads together."""
+
+    last_success: float | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class RetryingBackend:
+    """Passes calls on to another backend, a bounded number at once, and again when they fail.
+
+    `create` is tried again too: its caller reads the key back whatever the answer is, so the
+    second try's "exists" about the first one's success does no harm.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        policy: RetryPolicy | None = None,
+        limit: ConcurrencyLimit | None = None,
+    ) -> None:
+        self._backend = backend
+        self._policy = policy or RetryPolicy()
+        self._limit = limit or ConcurrencyLimit()
+        self._progress = _Progress()
+        self._closed = threading.Event()
+
+    @property
+    def limit(self) -> ConcurrencyLimit:
+        """How many requests may be in flight."""
+        return self._limit
+
+    @property
+    def url(self) -> str:
+        """Where the objects are."""
+        return self._backend.url
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can promise."""
+        return self._backend.capabilities
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Return bytes of an object."""
+        return self._run(lambda: self._backend.get(key, start, stop), len)
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Store an object; the same bytes under the same key each time it is tried."""
+        size = sum(memoryview(part).nbytes for part in parts)
+        self._run(lambda: self._backend.put(key, parts), lambda _: size)
+
+    def create(self, key: str, content: bytes) -> None:
+        """Store an object unless it exists."""
+        self._run(lambda: self._backend.create(key, content), lambda _: len(content))
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self._run(lambda: self._backend.delete(key))
+
+    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Return what is under a folder; a listing that fails midway is begun again."""
+        return iter(self._run(lambda: list(self._backend.list_objects(prefix))))
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Return the names of the sub-folders."""
+        return self._run(lambda: self._backend.list_folders(prefix))
+
+    def close(self) -> None:
+        """End all pauses, so that whoever waits gets the last failure; close the backend."""
+        self._closed.set()
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RetryingBackend, (self._backend, self._policy)
+
+    def _run(
+        self, request: Callable[[], _Answer], moved: Callable[[_Answer], int] = lambda _: 0
+    ) -> _Answer:
+        # It takes 50 ms to import, which commands on a local store need not spend.
+        from tenacity import Retrying, retry_if_exception, wait_random_exponential
+
+        def attempt() -> _Answer:
+            with self._limit.request():
+                answer = request()
+            self._limit.note_success(moved(answer))
+            return answer
+
+        policy = self._policy
+        started = monotonic_seconds()
+        retrying = Retrying(
+            retry=retry_if_exception(self._is_worth_retrying),
+            wait=wait_random_exponential(
+                multiplier=policy.first_pause_seconds, max=policy.longest_pause_seconds
+            ),
+            stop=lambda state: self._is_over(started, state),
+            sleep=self._pause,
+            retry_error_callback=_give_up,
+        )
+        answer = retrying(attempt)
+        self._progress.last_success = monotonic_seconds()
+        return answer
+
+    def _is_worth_retrying(self, error: BaseException) -> bool:
+        if not isinstance(error, BackendError) or error.code in PERMANENT:
+            return False
+        if error.code is ErrorCode.THROTTLED:
+            self._limit.note_throttled()
+        return True
+
+    def _is_over(self, started: float, state: RetryCallState) -> bool:
+        if self._closed.is_set():
+            return True
+        last = self._progress.last_success
+        patience = (
+            self._policy.first_patience_seconds if last is None else self._policy.patience_seconds
+        )
+        # What others achieved meanwhile counts: the storage is there, only slow.
+        since = max(started, last or started)
+        then = monotonic_seconds() + state.upcoming_sleep
+        return then - since > patience or then - started > MOST_PATIENCE * patience
+
+    def _pause(self, seconds: float) -> None:
+        self._closed.wait(seconds)
+
+
+def _give_up(state: RetryCallState) -> object:
+    """Raise the last failure, and say how often it was tried."""
+    assert state.outcome is not None
+    error = state.outcome.exception()
+    assert isinstance(error, BackendError)
+    seconds = state.seconds_since_start or 0.0
+    if state.attempt_number == 1:
+        raise error
+    raise BackendError(
+        f"{error} (tried {state.attempt_number} times in {seconds:.0f} s)",
+        code=error.code,
+        hint=error.hint or "run it again when the storage answers; what was stored is kept",
+    ) from error
