@@ -46,6 +46,7 @@ from cas.format.manifest_root import (
     decode_root,
     encode_root,
     find_page,
+    place_root,
     root_page_location,
 )
 from cas.model.entry import Entry, EntryKind, path_to_text
@@ -70,6 +71,7 @@ __all__ = [
     "is_page_end",
     "page_digest_columns",
     "page_entry",
+    "place_root",
     "root_page_location",
     "split_paths",
 ]

@@ -6,7 +6,7 @@ Spec: specs/format/06-manifest.md
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +44,9 @@ class Root:
         page_blobs: uint32[p], row in the table of blobs.
         page_offsets: uint32[p], where the page's frame begins in its blob.
         page_lengths: uint32[p], bytes of the whole frame.
-        blob_ids: uint8[b, 32].
-        blob_sizes: uint32[b].
+        blob_ids: uint8[b, 32]; 32 zero bytes stand for the blob in which the root itself lies, whose
+            id cannot be known inside of it. `place_root` puts the id in.
+        blob_sizes: uint32[b]; 0 for the root's own blob.
         table_offsets: uint32[b], 0 where it is not stated.
     """
 
@@ -137,10 +138,40 @@ def _check_root(root: Root, what: str) -> None:
         raise malformed(what, "a page lies in a blob that is not listed")
     if (root.page_lengths <= FRAME_HEAD_BYTES + CHUNK_BYTES).any():
         raise malformed(what, "a page is shorter than the head of a frame")
+    own = _own_blob(root)
+    if len(own) > 1 or root.blob_sizes[own].any():
+        raise malformed(what, "its own blob is listed twice, or with a size")
+    if (root.page_offsets < HEADER_BYTES).any():
+        raise malformed(what, "a page lies in the header of its blob")
+    _check_inside(root, ~np.isin(root.page_blobs, own), what)
+
+
+def _own_blob(root: Root) -> NDArray[np.intp]:
+    """Rows of the table of blobs that stand for the root's own: none or one."""
+    return np.flatnonzero(~root.blob_ids.any(axis=1))
+
+
+def _check_inside(root: Root, pages: NDArray[np.bool_], what: str) -> None:
     stops = root.page_offsets.astype(np.int64) + root.page_lengths
-    outside = (root.page_offsets < HEADER_BYTES) | (stops > root.blob_sizes[root.page_blobs])
-    if outside.any():
+    if (pages & (stops > root.blob_sizes[root.page_blobs])).any():
         raise malformed(what, "a page lies outside its blob")
+
+
+def place_root(root: Root, location: PageLocation) -> Root:
+    """Return the root with the id and size of its own blob, where it lies, put in.
+
+    Raises:
+        CorruptionError: a page lies outside of that blob.
+    """
+    own = _own_blob(root)
+    if len(own) == 0:
+        return root
+    ids, sizes = root.blob_ids.copy(), root.blob_sizes.copy()
+    ids[own] = np.frombuffer(location.blob_id.raw, np.uint8)
+    sizes[own] = location.blob_size
+    placed = replace(root, blob_ids=ids, blob_sizes=sizes)
+    _check_inside(placed, np.isin(root.page_blobs, own), f"root {location.page_id.short}")
+    return placed
 
 
 def root_page_location(root: Root, row: int) -> PageLocation:

@@ -180,11 +180,25 @@ def _read_exactly(backend: Backend, key: str, start: int, stop: int) -> bytes:
     return content
 
 
-def read_meta_frame(backend: Backend, blob_id: BlobId, offset: int, length: int) -> Buffer:
-    """Return the raw content of one frame of a meta blob, decoded but not yet verified."""
-    key = keys.meta_key(blob_id)
-    content = _read_exactly(backend, key, offset, offset + length)
-    frame = decode_frame(content, what=f"{key} at {offset}")
+def read_meta_range(backend: Backend, blob_id: BlobId, start: int, stop: int) -> bytes:
+    """Return bytes `start` to `stop` of a meta blob.
+
+    Raises:
+        CorruptionError: the blob is missing or shorter than that.
+    """
+    return _read_exactly(backend, keys.meta_key(blob_id), start, stop)
+
+
+def decode_meta_frame(blob_id: BlobId, offset: int, content: Buffer) -> Buffer:
+    """Return what one frame of a meta blob holds, decoded but not yet verified.
+
+    Args:
+        content: exactly the frame's bytes, which begin at `offset` of the blob.
+
+    Raises:
+        CorruptionError: they are no frame.
+    """
+    frame = decode_frame(content, what=f"{keys.meta_key(blob_id)} at {offset}")
     return decode(frame.payload, frame.codec, frame.param, frame.raw_length)
 
 

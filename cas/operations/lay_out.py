@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from blake3 import blake3
 from numpy.typing import NDArray
 
 from cas.format.manifest import Root, encode_root
@@ -17,7 +16,7 @@ from cas.model.entry import PageLocation
 from cas.model.ids import SessionId
 from cas.objects.base_version import Surroundings
 from cas.objects.blobs import AssembledBlob
-from cas.objects.manifests import assemble_pages
+from cas.objects.manifests import assemble_manifest
 from cas.operations.stored_tree import NewPage, StoredTree
 
 Ids = NDArray[np.uint8]
@@ -43,20 +42,29 @@ def lay_out_manifest(session: SessionId, found: Surroundings, stored: StoredTree
     """Lay out the pages that the base version does not have, and a root that names all."""
     known = found.usable_pages
     fresh = {p.page_id.raw: p for p in stored.pages if p.page_id.raw not in known}
-    written = assemble_pages(session, [page.content for page in fresh.values()])
-    wanted = {page.page_id.raw for page in stored.pages}
-    located = known | dict(zip(fresh, written.locations, strict=True))
-    locations = [located[page.page_id.raw] for page in stored.pages]
-    root = _encode_root(stored, locations)
     shared = found.usable_root
-    if shared is not None and blake3(root).digest() == shared.page_id.raw:
-        return Manifest(shared, [], b"", tuple(locations))
-    stored_root = assemble_pages(session, [root])
+    if shared is not None and not fresh and _is_root_of(found, stored):
+        return Manifest(shared, [], b"", tuple(known[p.page_id.raw] for p in stored.pages))
+
+    def encode(new: Sequence[PageLocation]) -> bytes:
+        located = known | dict(zip(fresh, new, strict=True))
+        return _encode_root(stored, [located[page.page_id.raw] for page in stored.pages])
+
+    written = assemble_manifest(session, [page.content for page in fresh.values()], encode)
+    reused = dict.fromkeys(p.page_id.raw for p in stored.pages if p.page_id.raw in known)
     return Manifest(
-        stored_root.locations[0],
-        written.blobs + stored_root.blobs,
+        written.root,
+        written.blobs,
         _data_ids(list(fresh.values())),
-        tuple(known[page_id] for page_id in located if page_id in wanted and page_id in known),
+        tuple(known[page_id] for page_id in reused),
+    )
+
+
+def _is_root_of(found: Surroundings, stored: StoredTree) -> bool:
+    """Whether the base version's root names exactly these pages."""
+    base = found.base
+    return base is not None and base.root.page_ids.tobytes() == b"".join(
+        page.page_id.raw for page in stored.pages
     )
 
 

@@ -18,6 +18,7 @@ from cas.format.collection import (
     encode_floor,
     encode_verdict,
 )
+from cas.format.manifest import encode_root
 from cas.format.session import decode_intent
 from cas.format.version import MoveKind, VersionRecord, VoidRecord, encode_slot
 from cas.model.ids import SessionId
@@ -25,8 +26,8 @@ from cas.model.names import ArtifactName
 from cas.objects.base_version import read_surroundings
 from cas.objects.blob_list import BlobRef
 from cas.objects.index import load_index
-from cas.objects.manifests import PageReader
-from cas.objects.versions import add_move, read_slot
+from cas.objects.manifests import PageReader, assemble_manifest, write_meta_blob
+from cas.objects.versions import add_move, publish, read_slot
 from cas.operations.put import put
 from cas.testing.corpora import random_content
 from cas.testing.faulty import FaultyBackend
@@ -125,9 +126,21 @@ def test_reused_pages_are_named_behind_the_root_that_has_them(scene, first):
     assert [one.pages for one in seen] == [(scene.store().version("data:v0").record.root,)]
 
 
+def publish_with_its_root_apart(scene):
+    """Publish v0 again as v1, as a writer does who has no new pages to put beside the root."""
+    base = scene.store().version("data").record
+    root = encode_root(PageReader(scene.truth).read_root(base.root))
+    mark = SessionId(b"a" * 16)
+    apart = assemble_manifest(mark, [], lambda _: root)
+    for blob in apart.blobs:
+        write_meta_blob(scene.truth, blob)
+    publish(scene.truth, replace(base, number=1, root=apart.root, session=mark), NAME, 1)
+
+
 def test_pages_are_named_one_by_one_when_the_root_is_about_to_go(scene, first):
     """What only leads to shared pages through a condemned root would protect nothing."""
     scene.put(first)
+    publish_with_its_root_apart(scene)
     old_root = scene.store().version("data").record.root
     reader = PageReader(scene.truth)
     root = reader.read_root(old_root)

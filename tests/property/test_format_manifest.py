@@ -227,7 +227,7 @@ def test_root_leads_to_the_only_page_that_can_hold_a_path(firsts, wanted):
             40 + end - length for end, length in zip(accumulate(lengths), lengths, strict=True)
         ),
         page_lengths=u32(lengths),
-        blob_ids=np.zeros((1, 32), np.uint8),
+        blob_ids=np.ones((1, 32), np.uint8),
         blob_sizes=u32([10_000]),
         table_offsets=u32([0]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,11 @@ def sample_root() -> manifest.Root:
     )
 
 
+def own_root() -> manifest.Root:
+    """The same root beside its page: the blob of both is listed as 32 zero bytes."""
+    return replace(sample_root(), blob_ids=np.zeros((1, 32), np.uint8), blob_sizes=u32(0))
+
+
 def empty_root() -> manifest.Root:
     """The root of a version that holds nothing."""
     return manifest.Root(
@@ -256,6 +262,7 @@ def make_values() -> dict[str, tuple[str, Any]]:
         "blob/two-frames": ("blob", sample_blob()),
         "manifest/page": ("page", sample_page()),
         "manifest/root": ("root", sample_root()),
+        "manifest/root-own-blob": ("root", own_root()),
         "manifest/root-empty": ("root", empty_root()),
         "version/version": ("slot", sample_version()),
         "version/version-later-field": ("slot", sample_version(later)),

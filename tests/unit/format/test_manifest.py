@@ -26,6 +26,7 @@ from cas.format.manifest import (
     find_row,
     is_page_end,
     page_entry,
+    place_root,
     root_page_location,
     split_paths,
 )
@@ -58,9 +59,17 @@ ROOT = {
     "page_blobs": np.array([0, 0], np.uint32),
     "page_offsets": np.array([40, 140], np.uint32),
     "page_lengths": np.array([100, 60], np.uint32),
-    "blob_ids": np.zeros((1, 32), np.uint8),
+    "blob_ids": np.full((1, 32), 9, np.uint8),
     "blob_sizes": np.array([300], np.uint32),
     "table_offsets": np.array([200], np.uint32),
+}
+
+
+# The one blob is that of the root itself.
+OWN = {
+    "blob_ids": np.zeros((1, 32), np.uint8),
+    "blob_sizes": np.zeros(1, np.uint32),
+    "table_offsets": np.zeros(1, np.uint32),
 }
 
 
@@ -105,8 +114,38 @@ def test_page_and_root_that_are_what_their_ids_say_are_taken():
 def test_root_tells_where_each_page_lies():
     """Everything that one ranged read needs."""
     assert root_page_location(root(), 1) == PageLocation(
-        page_id=PageId(bytes(32)), blob_id=BlobId(bytes(32)), blob_size=300, offset=140, length=60
+        page_id=PageId(bytes(32)),
+        blob_id=BlobId(b"\t" * 32),
+        blob_size=300,
+        offset=140,
+        length=60,
     )
+
+
+def test_pages_beside_the_root_get_their_blob_when_the_root_is_placed():
+    """A root cannot name the blob in which it lies, since that is named after its content."""
+    own = decode_root(encode_root(root(**OWN)), None)
+    lies_in = PageLocation(
+        page_id=PageId(bytes(32)), blob_id=BlobId(b"b" * 32), blob_size=400, offset=200, length=90
+    )
+
+    placed = place_root(own, lies_in)
+
+    assert [
+        (one.blob_id, one.blob_size, one.offset)
+        for one in (root_page_location(placed, 0), root_page_location(placed, 1))
+    ] == [(lies_in.blob_id, 400, 40), (lies_in.blob_id, 400, 140)]
+    assert place_root(root(), lies_in).blob_ids.tobytes() == b"\t" * 32
+
+
+def test_pages_outside_of_the_roots_own_blob_are_refused():
+    """The size is known only where the root is placed."""
+    short = PageLocation(
+        page_id=PageId(bytes(32)), blob_id=BlobId(b"b" * 32), blob_size=199, offset=100, length=90
+    )
+
+    with pytest.raises(CorruptionError, match="a page lies outside its blob"):
+        place_root(root(**OWN), short)
 
 
 def test_page_ends_after_a_chosen_path_or_when_it_is_full():
@@ -262,6 +301,12 @@ BROKEN_ROOTS = {
     "unlisted blob": {"page_blobs": np.array([0, 1], np.uint32)},
     "page in the header": {"page_offsets": np.array([39, 140], np.uint32)},
     "page after the blob": {"page_offsets": np.array([40, 241], np.uint32)},
+    "own blob with a size": {"blob_ids": np.zeros((1, 32), np.uint8)},
+    "own blob twice": {
+        "blob_ids": np.zeros((2, 32), np.uint8),
+        "blob_sizes": np.zeros(2, np.uint32),
+        "table_offsets": np.zeros(2, np.uint32),
+    },
     "page without a payload": {"page_lengths": np.array([100, 50], np.uint32)},
     "table after the blob": {"table_offsets": np.array([301], np.uint32)},
     "negative size": {"totals": Totals(files=2, symlinks=1, directories=1, externals=0, size=-1)},
