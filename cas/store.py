@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from cas.backend.base import Backend
+from cas.backend.caching import CachingBackend
 from cas.backend.concurrency import ConcurrencyLimit
 from cas.backend.counting import RequestCounter, RequestCounts
 from cas.backend.open import open_backend
@@ -22,6 +23,7 @@ from cas.environment import (
     current_environ,
     default_memory_bytes,
 )
+from cas.format import keys
 from cas.format.config import StoreConfig, check_features
 from cas.model.names import ArtifactName, Ref
 from cas.model.units import KIB
@@ -49,6 +51,9 @@ from cas.operations.show_history import (
 from cas.operations.sources import as_source
 from cas.settings import cache_folder
 from cas.version import Version
+
+# The number is that of the format of the entries.
+METADATA_FOLDER = "metadata-1"
 
 PathLike = str | os.PathLike[str]
 AnySource = PathLike | Sequence[PathLike] | BinaryIO
@@ -357,6 +362,9 @@ def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) ->
     state_dir = None
     if options.journal:
         state_dir = Path(options.cache_dir or cache_folder(current_environ()))
+    if state_dir is not None and not backend.capabilities.local:
+        folder = state_dir / METADATA_FOLDER / config.store_id
+        backend = CachingBackend(backend, folder, keys.immutable_prefixes())
     return StoreParts(
         backend=backend,
         config=config,

@@ -222,6 +222,11 @@ def parse_segment_key(key: str) -> tuple[int, SessionId, int] | None:
     return int(found.group(1)), SessionId(bytes.fromhex(found.group(2))), int(found.group(3))
 
 
+def immutable_prefixes() -> tuple[str, ...]:
+    """Return the folders whose objects are written once and never replaced."""
+    return BLOBS, META, index_prefix()
+
+
 def collections_prefix() -> str:
     """Return the folder of the records of collections."""
     return "gc"
