@@ -18,7 +18,7 @@ from cas.format.blob import BlobTable
 from cas.objects.blob_list import BlobList, BlobRef
 from cas.objects.blobs import TableReader
 from cas.objects.chunk_map import ChunkMap
-from cas.objects.index import Index
+from cas.objects.index import MAXIMUM_COPIES, Index
 
 Ids = NDArray[np.uint8]
 Int64s = NDArray[np.int64]
@@ -102,9 +102,13 @@ class Deduplicator:
         blobs, chunks = self._map.find(ids)
         blobs[~is_chunk] = -1
         unknown = np.flatnonzero((blobs < 0) & is_chunk)
-        while len(unknown) and self.load(self._index.candidates(ids[unknown])):
-            blobs[unknown], chunks[unknown] = self._map.find(ids[unknown])
-            unknown = unknown[blobs[unknown] < 0]
+        # A blob that is gone or condemned must not hide that the chunk was stored again since.
+        for copy in range(MAXIMUM_COPIES):
+            if len(unknown) == 0 or not (candidates := self._index.candidates(ids[unknown], copy)):
+                break
+            if self.load(candidates):
+                blobs[unknown], chunks[unknown] = self._map.find(ids[unknown])
+                unknown = unknown[blobs[unknown] < 0]
         return blobs, chunks
 
     def note_new(self, ids: Ids, blob: int, first_chunk: int) -> None:

@@ -226,6 +226,31 @@ def test_chunks_with_one_head_lead_to_a_candidate_and_the_table_decides(backend)
     assert found(backend, other) == [blob(b"a")]
 
 
+def test_every_copy_of_a_chunk_in_a_merged_segment_can_be_asked_for(backend):
+    """The first entry may be of a blob that is gone; the next ones are not hidden behind it."""
+    shared = chunk_ids(1, 30)
+    for number in range(MERGE_WIDTH):
+        own = np.concatenate([shared, chunk_ids(50 + number, 10)])
+        write(backend, number, [(blob(bytes([97 + number])), own)])
+    merge_piled_up(backend, session(99))
+    index = load_index(backend, floor=0, budget_bytes=PLENTY)
+
+    copies = [index.candidates(shared, copy) for copy in range(MERGE_WIDTH + 1)]
+
+    assert [len(refs) for refs in copies] == [1] * MERGE_WIDTH + [0]
+    assert {refs[0].blob_id[:1] for refs in copies[:-1]} == {b"%c" % (97 + n) for n in range(8)}
+
+
+def test_a_chunk_stored_once_has_no_further_copy(backend):
+    """Asking on, at the end of a segment too, never leads back to what was told."""
+    ids = chunk_ids(1, 5)
+    write(backend, 1, [(blob(b"a"), ids)])
+
+    index = load_index(backend, floor=0, budget_bytes=PLENTY)
+
+    assert (index.candidates(ids), index.candidates(ids, 1)) == ([blob(b"a")], [])
+
+
 def test_a_built_segment_has_sorted_keys():
     """Readers search it by halving."""
     segment = build_segment(session(1), 2, [(blob(b"a"), chunk_ids(1, 99))])
