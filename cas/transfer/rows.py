@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cas.format.manifest import HOLE, Page
-from cas.objects.blob_list import BlobList
+from cas.objects.blob_list import BlobList, BlobRef
 
 HOLE_ROW = -1
 FIRST_CAPACITY = 1024
@@ -160,12 +160,7 @@ class EntryColumns:
         picked = ranges(self._extent_starts[start:stop], self._extent_counts[start:stop])
         columns = self._extents[:, picked]
         used, inverse = np.unique(columns[0], return_inverse=True)
-        has_holes = len(used) > 0 and used[0] == HOLE_ROW
-        table = np.arange(len(used), dtype=np.int64) - (1 if has_holes else 0)
-        if has_holes:
-            table[0] = HOLE
-            used = used[1:]
-        refs = [blobs.ref(row) for row in used.tolist()]
+        refs, table = _page_blobs(used, blobs)
         inline = b"".join(
             self._inline[s : s + n]
             for s, n in zip(
@@ -192,3 +187,17 @@ class EntryColumns:
             blob_sizes=np.array([r.size for r in refs], np.uint32),
             table_offsets=np.array([r.table_offset for r in refs], np.uint32),
         )
+
+
+def _page_blobs(rows: Int64s, blobs: BlobList) -> tuple[list[BlobRef], Int64s]:
+    """Return the blobs of a page, and for each of the sorted `rows` which of them it is.
+
+    They are in the order of their ids, not in that in which this put met them: so entries that did
+    not change make the page that the store has.
+    """
+    holes = int(len(rows) > 0 and rows[0] == HOLE_ROW)
+    refs = [blobs.ref(row) for row in rows[holes:].tolist()]
+    order = sorted(range(len(refs)), key=lambda at: refs[at].blob_id)
+    table = np.full(len(rows), HOLE, np.int64)
+    table[holes + np.array(order, np.int64)] = np.arange(len(refs))
+    return [refs[at] for at in order], table
