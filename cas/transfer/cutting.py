@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
@@ -35,6 +36,8 @@ _OPEN_FLAGS = (
     # A file that became a pipe since the scan must not stop the put.
     | getattr(os, "O_NONBLOCK", 0)
 )
+
+_SEEKING = threading.Lock()
 
 Span = tuple[bytes, int, int]
 
@@ -216,8 +219,10 @@ def read_stream(stream: BinaryIO, length: int) -> bytes:
 def _pread(descriptor: int, length: int, offset: int) -> bytes:
     if hasattr(os, "pread"):
         return os.pread(descriptor, length, offset)
-    os.lseek(descriptor, offset, os.SEEK_SET)  # Windows: one thread reads a descriptor at a time
-    return os.read(descriptor, length)
+    # Windows: threads that read segments of one file share its position.
+    with _SEEKING:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, length)
 
 
 @dataclass(slots=True)
