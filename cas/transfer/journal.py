@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -36,6 +35,9 @@ KEPT_NS = 30 * 86_400 * 1_000_000_000
 SCHEMA_VERSION = 1
 
 Int64s = NDArray[np.int64]
+
+# SQLite gives a value of whatever type stands there: text for bytes, infinity for a number.
+_NO_SENSE = (CasError, ValueError, TypeError, OverflowError)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pages (
@@ -142,8 +144,7 @@ class Journal:
                 (self._store, source),
             ).fetchall()
         for row in rows:
-            # TypeError: SQLite gives a value of whatever type stands there.
-            with suppress(CasError, ValueError, TypeError):
+            with suppress(*_NO_SENSE):
                 noted = _page_of_row(*row)
                 pages.append((noted.page.paths[0], noted))
         pages.sort(key=lambda one: one[0])
@@ -179,7 +180,7 @@ class Journal:
             ).fetchall()
         refs = []
         for row in rows:
-            with suppress(CasError, ValueError, TypeError):
+            with suppress(*_NO_SENSE):
                 refs.append(_ref_of_row(*row))
         return refs
 
@@ -238,11 +239,13 @@ def _page_of_row(
     return noted
 
 
-def _ref_of_row(blob_id: bytes, size: int, table_offset: int, stamp: int) -> BlobRef:
+def _ref_of_row(blob_id: Any, size: Any, table_offset: Any, stamp: Any) -> BlobRef:
+    if not isinstance(blob_id, bytes) or not isinstance(size, int):
+        raise TypeError("no blob is like that")
     known = BlobId(blob_id)
     if not 0 <= table_offset < size < 1 << 32:
         raise ValueError("no blob is like that")
-    return BlobRef(blob_id=known.raw, size=size, table_offset=table_offset, stamp=int(stamp))
+    return BlobRef(blob_id=known.raw, size=size, table_offset=int(table_offset), stamp=int(stamp))
 
 
 def ensure_private_dir(path: Path) -> None:
@@ -252,8 +255,8 @@ def ensure_private_dir(path: Path) -> None:
         InvalidInputError: somebody else owns it or may write to it.
     """
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if sys.platform == "win32":
-        return  # the profile folder is private there
+    if not hasattr(os, "geteuid"):
+        return  # Windows: the profile folder is private there
     status = path.stat()
     if status.st_uid != os.geteuid():
         raise InvalidInputError(
