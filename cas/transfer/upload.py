@@ -10,7 +10,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -121,6 +121,7 @@ class Upload:
         self._report = report
         self._retries: deque[tuple[int, int]] = deque()
         self._hole_hashes: dict[int, bytes] = {}
+        self._descriptors: set[int] = set()
         self.counts = UploadCounts()
         self._placer = Placer(tools.dedup, tools.writer, self.counts, len(tree))
         self.problems: list[str] = []
@@ -165,8 +166,14 @@ class Upload:
                 elif waiting is not None:
                     self._make_room()
         finally:
-            for _, future in window:
-                future.cancel()
+            self._stop([future for _, future in window])
+
+    def _stop(self, futures: list[Future[CutBatch | CutSegment | None]]) -> None:
+        """Drop what has not begun, wait for the rest, and close what was being read."""
+        # Closed before that, a descriptor might be read that stands for another file by then.
+        wait([future for future in futures if not future.cancel()])
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
     def _take(self, task: _Task, future: Future[CutBatch | CutSegment | None]) -> None:
         result = future.result()
@@ -227,9 +234,11 @@ class Upload:
         try:
             segments = hole_segments(file.descriptor, file.stamp.size)
         except OSError as error:
-            os.close(file.descriptor)
+            self._close(file.descriptor)
             self._note_problem(row, error)
             return
+        if not segments:
+            self._store_emptied(file)
         for number, (offset, length, is_hole) in enumerate(segments):
             yield self._segment_task(
                 file, offset, length, is_hole=is_hole, is_last=number == len(segments) - 1
@@ -343,9 +352,10 @@ class Upload:
         except OSError as error:
             self._note_problem(row, error)
             return None
+        self._descriptors.add(descriptor)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
+            self._close(descriptor)
             self._note_problem(row, OSError(0, "is no longer a regular file"))
             return None
         return _BigFile(
@@ -356,6 +366,18 @@ class Upload:
             joiner=SegmentJoiner(self._cutter),
             attempt=attempt,
         )
+
+    def _close(self, descriptor: int) -> None:
+        self._descriptors.discard(descriptor)
+        os.close(descriptor)
+
+    def _store_emptied(self, file: _BigFile) -> None:
+        """Store a file that was big when it was scanned, and has no bytes now."""
+        self._close(file.descriptor)
+        self._store_inline(file.row, b"")
+        self._columns.modes[file.row] = file.executable
+        self._restamp(file.row, file.stamp)
+        self.counts.read_files += 1
 
     def _take_segment(self, file: _BigFile, segment: CutSegment) -> None:
         if segment.content is None:
@@ -379,7 +401,7 @@ class Upload:
     def _finish_big_file(self, file: _BigFile) -> None:
         self._add_big_items(file, file.joiner.finish())
         after = FileStamp.of(os.fstat(file.descriptor))
-        os.close(file.descriptor)
+        self._close(file.descriptor)
         stored = sum(int(part.lengths.sum()) for part in file.parts)
         if after != file.stamp or stored != file.stamp.size:
             if file.attempt < READ_ATTEMPTS:
