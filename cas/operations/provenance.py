@@ -19,9 +19,17 @@ HIDDEN = "***"
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<netloc>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL
 )
-_SECRET = re.compile(
-    r"(pass(word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|credential|auth|"
-    r"private[_-]?key|signature|sas|session[_-]?key)",
+_NAMES = (
+    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|bearer|cookie|api[_-]?key|access[_-]?key|"
+    r"account[_-]?key|credential|auth|private[_-]?key|signature|sas|session[_-]?key|"
+    r"connection[_-]?string)"
+)
+_SECRET = re.compile(_NAMES, re.IGNORECASE)
+# Values that are named in the same word: `DB_PASSWORD=x`, `Api-Key: x`, `{"token":"x"}`, and headers
+# of HTTP even without a space. A colon alone is not enough: `auth-model:v3` is an artifact.
+_NAMED = re.compile(
+    rf"""{_NAMES}[\w.-]*["']?\s*=\s*|{_NAMES}[\w-]*(?:["']\s*:\s*|:\s+|:(?=["']))|"""
+    r"""\b(?:(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*(?:key|token|auth)):""",
     re.IGNORECASE,
 )
 
@@ -50,17 +58,13 @@ def hide_secrets(command: Sequence[str]) -> list[str]:
     hide_next = False
     size = 0
     for word in command:
-        option, equals, _ = word.partition("=")
-        header, colon, _ = word.partition(": ")
-        if hide_next and not word.startswith("-"):
-            text = HIDDEN
-        elif equals and "://" not in option and _SECRET.search(option):
-            text = f"{option}={HIDDEN}"
-        elif colon and "://" not in header and _SECRET.search(header):
-            text = f"{header}: {HIDDEN}"
-        else:
+        text = HIDDEN
+        if not hide_next or word.startswith("-"):
             text = _URL.sub(_hide_in_url, word)
-        hide_next = not equals and word.startswith("-") and bool(_SECRET.search(word))
+            if named := _NAMED.search(text):
+                text = text[: named.end()] + HIDDEN
+        is_option = word.startswith("-") and "=" not in word
+        hide_next = is_option and bool(_SECRET.search(word))
         size += len(text)
         if size > MAXIMUM_COMMAND_BYTES:
             return [*shown, "..."]
