@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,20 +44,22 @@ def describe_version(
         InvalidInputError: a text or the metadata is too long, or not what JSON can hold.
         NotFoundError: an input version does not exist.
     """
-    check_options(options)
+    metadata = check_options(options)
     last_type = base.record.type if base else DEFAULT_TYPE
     return Description(
         type=options.type or last_type,
         description=options.description,
         message=options.message,
-        metadata=dict(options.metadata),
+        metadata=metadata,
         inputs=tuple(_lineage(parts, text) for text in options.inputs),
         producer=find_provenance(options.command) if options.provenance else {},
     )
 
 
-def check_options(options: PutOptions) -> None:
-    """Refuse what no record can hold, before anything is stored."""
+def check_options(options: PutOptions) -> dict[str, Any]:
+    """Refuse what no record can hold, before anything is stored; return the metadata as it will be
+    recorded.
+    """
     for name, text, limit in (
         ("description", options.description, MAXIMUM_TEXT_BYTES),
         ("message", options.message, MAXIMUM_TEXT_BYTES),
@@ -75,13 +78,14 @@ def check_options(options: PutOptions) -> None:
             code=ErrorCode.INVALID_OPTION,
             hint="list them in a file of the version",
         )
-    _check_json(options.metadata, "metadata", 0)
-    if _weight(options.metadata) > MAXIMUM_METADATA_BYTES:
+    metadata: dict[str, Any] = _as_json(options.metadata, "metadata", 0)
+    if _weight(metadata) > MAXIMUM_METADATA_BYTES:
         raise InvalidInputError(
             f"the metadata takes more than {MAXIMUM_METADATA_BYTES} bytes",
             code=ErrorCode.INVALID_OPTION,
             hint="put large values into a file of the version",
         )
+    return metadata
 
 
 def _check_text(text: str, where: str) -> None:
@@ -93,46 +97,55 @@ def _check_text(text: str, where: str) -> None:
         ) from error
 
 
-def _check_json(value: object, where: str, level: int) -> None:
+def _as_json(value: object, where: str, level: int) -> Any:
+    """Return a value as JSON has it: no subclasses (NumPy's floats, enums), no views, no tuples."""
     if level > 6:
         raise InvalidInputError(f"{where} is nested too deep", code=ErrorCode.INVALID_OPTION)
-    if value is None or isinstance(value, bool | int | float | str):
-        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 64:
             raise InvalidInputError(
                 f"{where} is a number beyond 64 bits", code=ErrorCode.INVALID_OPTION
             )
-        if isinstance(value, float) and not math.isfinite(value):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
             raise InvalidInputError(
                 f"{where} is {value}, which JSON cannot hold", code=ErrorCode.INVALID_OPTION
             )
-        if isinstance(value, str):
-            _check_text(value, where)
-        return
+        return float(value)
+    if isinstance(value, str):
+        _check_text(value, where)
+        return str.__str__(value)  # what it holds, whatever its class prints
     if isinstance(value, list | tuple):
-        for at, item in enumerate(value):
-            _check_json(item, f"{where}[{at}]", level + 1)
-        return
-    if hasattr(value, "items"):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise InvalidInputError(
-                    f"{where} has a key that is no text: {key!r}", code=ErrorCode.INVALID_OPTION
-                )
-            _check_text(key, f"a key of {where}")
-            _check_json(item, f"{where}.{key}", level + 1)
-        return
+        return [_as_json(item, f"{where}[{at}]", level + 1) for at, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {
+            _as_key(key, where): _as_json(item, f"{where}.{key}", level + 1)
+            for key, item in value.items()
+        }
     raise InvalidInputError(
         f"{where} is a {type(value).__name__}, which JSON cannot hold",
         code=ErrorCode.INVALID_OPTION,
     )
 
 
+def _as_key(key: object, where: str) -> str:
+    if not isinstance(key, str):
+        raise InvalidInputError(
+            f"{where} has a key that is no text: {key!r}", code=ErrorCode.INVALID_OPTION
+        )
+    _check_text(key, f"a key of {where}")
+    return str.__str__(key)
+
+
 def _weight(value: object) -> int:
     if isinstance(value, str):
-        return len(value.encode("utf-8", "surrogatepass")) + 5
-    if isinstance(value, list | tuple):
+        return len(value.encode()) + 5
+    if isinstance(value, list):
         return 5 + sum(map(_weight, value))
-    if hasattr(value, "items"):
+    if isinstance(value, dict):
         return 5 + sum(_weight(key) + _weight(item) for key, item in value.items())
     return 9
 
