@@ -94,6 +94,8 @@ class LocalBackend:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
         except OSError as error:
+            if os.path.isdir(path):  # macOS and Windows say of a folder that it is not permitted
+                return
             raise as_cas_error(error, f"{self.url}/{key}") from error
         folder = key.rpartition("/")[0]
         # Any failure means that the folder is in use, which is as well: it is only kept.

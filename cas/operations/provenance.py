@@ -83,7 +83,10 @@ def _hide_in_url(url: re.Match[str]) -> str:
 
 def _git_state() -> dict[str, Any]:
     """The commit of the working folder's repository, and whether tracked files differ from it."""
-    folder = Path.cwd()
+    try:
+        folder = Path.cwd()
+    except OSError:
+        return {}  # somebody removed the working folder
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         return {}
     commit = _git("rev-parse", "HEAD")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import NamedTuple
 
-# Inodes of some network file systems use all 64 bits; they are only ever compared.
-INODE_MASK = (1 << 63) - 1
+# Inodes of some network file systems use all 64 bits; they are only ever compared. On Windows the
+# listing of a folder tells none, where a stat of the file does: comparing them, all had changed.
+INODE_MASK = 0 if sys.platform == "win32" else (1 << 63) - 1
 
 
 class FileStamp(NamedTuple):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.model.entry import EntryKind, path_to_text
 from cas.transfer.ignore import Ignore
-from cas.transfer.stamp import FileStamp
+from cas.transfer.stamp import INODE_MASK, FileStamp
 
 MAXIMUM_PATH_BYTES = 4096
 MAXIMUM_LEVELS = 1000
@@ -228,9 +228,8 @@ class _Scan:
         self._paths.append(path)
         self._kinds.append(kind)
         self._modes.append(mode)
-        # Inodes of some network file systems use all 64 bits; the journal only compares them.
         size, mtime, ctime, inode = numbers
-        self._numbers.extend((size, mtime, ctime, inode & 0x7FFF_FFFF_FFFF_FFFF))
+        self._numbers.extend((size, mtime, ctime, inode & INODE_MASK))
 
     def tree(self, key: bytes, bases: dict[bytes, bytes]) -> LocalTree:
         order = sorted(range(len(self._paths)), key=self._paths.__getitem__)

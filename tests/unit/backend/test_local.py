@@ -350,3 +350,20 @@ def test_the_url_is_the_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     assert LocalBackend("store").url == f"file://{tmp_path}/store"
+
+
+def test_a_folder_is_no_object_to_delete_whatever_the_system_says(tmp_path, monkeypatch):
+    """Linux says that it is a folder, macOS and Windows that it is not permitted."""
+    backend = LocalBackend(tmp_path)
+    backend.put("a/b", [b"x"])
+    unlink = os.unlink
+
+    def refuse(path, *args, **options):
+        if os.path.isdir(path):  # noqa: PTH112 - as the system gets it
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        unlink(path, *args, **options)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    backend.delete("a")
+
+    assert backend.get("a/b") == b"x"

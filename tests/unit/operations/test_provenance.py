@@ -197,3 +197,12 @@ def test_no_filter_of_the_repository_is_run_to_show_differences(repository):
 
     assert git_state() == (head(), True)
     assert not (repository / "ran").exists()
+
+
+def test_a_working_folder_that_was_removed_stops_nothing(outside, monkeypatch):
+    """Nor need it be in a repository."""
+    (outside / "gone").mkdir()
+    monkeypatch.chdir(outside / "gone")
+    (outside / "gone").rmdir()
+
+    assert git_state() == (None, None)
