@@ -100,6 +100,7 @@ class CutBatch:
         sizes: bytes of each.
         inlined: (row, content) of each tiny file that is not empty.
         changed: (row, stat) of each file that is not as the scan saw it.
+        grown: rows of files that became big since the scan, and were not read.
         problems: (row, reason) of each file that could not be read.
     """
 
@@ -110,6 +111,7 @@ class CutBatch:
     items: Items = field(default_factory=Items)
     inlined: list[tuple[int, bytes]] = field(default_factory=list)
     changed: list[tuple[int, os.stat_result]] = field(default_factory=list)
+    grown: list[int] = field(default_factory=list)
     problems: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -123,6 +125,9 @@ def cut_small_files(cutter: Cutter, files: Sequence[SmallFile]) -> CutBatch:
             content, changed = _read_small(file)
         except OSError as error:
             batch.problems.append((row, error.strerror or str(error)))
+            continue
+        if content is None:
+            batch.grown.append(row)
             continue
         if changed is not None:
             batch.changed.append((row, changed))
@@ -165,10 +170,10 @@ def _cut_run(cutter: Cutter, content: bytes, run: Run) -> list[int]:
     return ends
 
 
-def _read_small(file: SmallFile) -> tuple[bytes, os.stat_result | None]:
+def _read_small(file: SmallFile) -> tuple[bytes | None, os.stat_result | None]:
     """Return a file's bytes, and its stat if that is not what the scan saw.
 
-    The bytes are good when the stat after reading is the one from before: usually the scan's.
+    None for the bytes of a file that is big now: it may not even fit into memory. The bytes are good when the stat after reading is the one from before: usually the scan's.
     """
     descriptor = os.open(file.path, _OPEN_FLAGS)
     try:
@@ -184,6 +189,8 @@ def _read_small(file: SmallFile) -> tuple[bytes, os.stat_result | None]:
             if stamp.fits(status) and len(content) == stamp.size:
                 return content, changed
             stamp, changed = FileStamp.of(status), status
+            if stamp.size > SMALL_FILE_BYTES:
+                return None, changed
     finally:
         os.close(descriptor)
     raise OSError(0, "kept changing while it was read")

@@ -67,6 +67,7 @@ class _BigFile:
     hasher: blake3 = field(default_factory=lambda: blake3(max_threads=blake3.AUTO))
     parts: list[Extents] = field(default_factory=list)
     is_all_hole: bool = True
+    failure: OSError | None = None
 
 
 @dataclass(slots=True)
@@ -278,8 +279,9 @@ class Upload:
                 return CutSegment(length, None, [length])
             try:
                 return cut_segment(cutter, file.descriptor, offset, length)
-            except OSError:
-                return None  # told by the stat at the end, or by the next attempt
+            except OSError as error:
+                file.failure = error  # told when the file's turn is over, unless another try helps
+                return None
 
         def take(result: CutBatch | CutSegment | None) -> None:
             assert not isinstance(result, CutBatch)
@@ -310,6 +312,7 @@ class Upload:
     def _take_batch(self, batch: CutBatch) -> None:
         for row, reason in batch.problems:
             self.problems.append(f"{path_to_text(self._tree.paths[row])}: {reason}")
+        self._retries += ((row, 1) for row in batch.grown)
         if not batch.rows:
             return
         columns = self._columns
@@ -407,7 +410,8 @@ class Upload:
             if file.attempt < READ_ATTEMPTS:
                 self._retries.append((file.row, file.attempt + 1))
             else:
-                self._note_problem(file.row, OSError(0, "kept changing while it was read"))
+                changing = OSError(0, "kept changing while it was read")
+                self._note_problem(file.row, file.failure or changing)
             return
         self._columns.modes[file.row] = file.executable
         self._restamp(file.row, file.stamp)

@@ -151,6 +151,18 @@ def test_a_file_that_changed_since_the_scan_is_read_as_it_is_now(tmp_path, size)
     assert (row, FileStamp.of(status)) == (0, FileStamp.of(path.stat()))
 
 
+def test_a_file_that_became_big_is_left_to_be_read_in_segments(tmp_path):
+    """It may not even fit into memory."""
+    path = tmp_path / "file"
+    file = small_file(path, row=5, content=b"x" * 500)
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)
+
+    batch = cut_small_files(CUTTER, [file])
+
+    assert (batch.grown, batch.rows, batch.problems) == ([5], [], [])
+
+
 class Meddler:
     """Does something to a file each time some of it was read, for the first few times."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -285,6 +287,39 @@ def test_a_big_file_that_changes_while_it_is_read_is_read_again(tmp_path, prepar
         assert run.upload.problems == ["big: kept changing while it was read"]
         assert run.columns.is_known.tolist() == [False]
     assert run.budget._used == 0
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_disk_that_fails_is_told_unless_another_try_helps(tmp_path, prepare, monkeypatch, times):
+    """By its own words: nobody looks for a bad disk behind a file that kept changing."""
+    tree = scan_tree([write_tree(tmp_path, {b"big": random_content(1, 9 * MIB)})])
+    read, failures = os.pread, []
+
+    def pread(descriptor, length, offset):
+        if offset and len(failures) < times:
+            failures.append(offset)
+            raise OSError(errno.EIO, "Input/output error")
+        return read(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+    run = prepare(tree).go()
+
+    assert run.upload.problems == ([] if times == 1 else ["big: Input/output error"])
+    assert run.columns.is_known.tolist() == [times == 1]
+
+
+def test_a_small_file_that_became_big_is_read_in_segments(tmp_path, prepare):
+    """However big it is now, memory stays within its budget."""
+    tree = scan_tree([write_tree(tmp_path, {b"a": b"x" * 500, b"log": b"x", b"z": b"y" * 500})])
+    content = random_content(2, 2 * BIG)
+    (tmp_path / "log").write_bytes(content)
+
+    run = prepare(tree).go()
+
+    assert run.columns.is_known.all()
+    assert run.columns.hashes[1].tobytes() == blake3(content).digest()
+    assert run.ids_of(1) == ids_in(content)
+    assert run.columns.sizes[1] == tree.sizes[1] == len(content)
 
 
 def test_links_are_stored_as_where_they_point(tmp_path, prepare):
