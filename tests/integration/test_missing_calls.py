@@ -12,7 +12,7 @@ from cas.testing.trees import read_tree, write_tree
 from cas.transfer import stamp, target
 
 MISSING = {
-    "positions": ("pread", "pwrite", "preadv", "pwritev"),
+    "positions": ("pread", "pwrite", "copy_file_range"),
     "many buffers": ("writev",),
     "holes": ("SEEK_DATA", "SEEK_HOLE"),
     "hard links": ("link",),
