@@ -124,7 +124,8 @@ class StoredTree:
 
     def merge_index(self) -> None:
         """Merge index segments that piled up; what fails is left to the next put."""
-        if self.session.segments == 0 or self.index is None:
+        segments = self.session.segments
+        if segments == 0 or self.index is None or not self.index.has_piled_up(segments):
             return
         with suppress(CasError):  # hints: losing them costs space, never data
             merge_piled_up(self.parts.backend, self.session.id, self.index.superseded)
