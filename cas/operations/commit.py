@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,12 @@ from cas.operations.lay_out import Manifest, lay_out_manifest, rows_of_ids
 from cas.operations.stored_tree import StoredTree
 
 WRITE_THREADS = 4
+# Each new try begins with what a collector did to the one before; more than a few in a row means
+# that somebody collects in a loop.
+COMMIT_ATTEMPTS = 8
 
 Ids = NDArray[np.uint8]
+Result = TypeVar("Result")
 
 
 class NotCommitted(Exception):  # noqa: N818 - a signal inside a put, no error for callers
@@ -37,6 +42,30 @@ class NotCommitted(Exception):  # noqa: N818 - a signal inside a put, no error f
     def __init__(self, bad_blobs: frozenset[bytes] = frozenset()) -> None:
         super().__init__("not committed")
         self.bad_blobs = bad_blobs
+
+
+def until_committed(
+    artifact: ArtifactName, attempt: Callable[[frozenset[bytes]], Result]
+) -> Result:
+    """Make a version, from a fresh look at the store on, until it is committed.
+
+    Args:
+        attempt: one try; it is told the ids of the blobs that tries before it found bad.
+
+    Raises:
+        ConflictError: collections were faster every time.
+    """
+    bad_blobs: frozenset[bytes] = frozenset()
+    for _ in range(COMMIT_ATTEMPTS):
+        try:
+            return attempt(bad_blobs)
+        except NotCommitted as again:
+            bad_blobs |= again.bad_blobs
+    raise ConflictError(
+        f"collections removed what {artifact} needs {COMMIT_ATTEMPTS} times in a row",
+        code=ErrorCode.LOST_RACE,
+        hint="run it again when no collection runs",
+    )
 
 
 class Commit:
@@ -207,5 +236,5 @@ class Commit:
             stamp=stamp,
             new_bytes=stored.counts.new_bytes,
             stored_bytes=stored.stored_bytes,
-            extra={},
+            extra=description.extra,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cas.errors import ErrorCode, InvalidInputError
@@ -25,7 +25,7 @@ MAXIMUM_INPUT_BYTES = 10 << 10  # a record has 64 KiB for all of these together
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """The descriptive fields of a version record."""
+    """The descriptive fields of a version record; `extra` are those of later releases."""
 
     type: str
     description: str
@@ -33,6 +33,7 @@ class Description:
     metadata: dict[str, Any]
     inputs: tuple[Lineage, ...]
     producer: dict[str, Any]
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def describe_version(

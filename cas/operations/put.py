@@ -16,17 +16,13 @@ from cas.model.names import AliasName, ArtifactName, Ref
 from cas.objects.base_version import Surroundings, read_surroundings
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
-from cas.operations.commit import Commit, NotCommitted
+from cas.operations.commit import Commit, until_committed
 from cas.operations.describe import describe_version
 from cas.operations.move_alias import move_aliases
 from cas.operations.outcomes import PutOptions, PutOutcome
 from cas.operations.resolve import resolve_record
 from cas.operations.store_tree import Source, store_tree
 from cas.operations.stored_tree import StoredTree
-
-# Each new try begins with what a collector did to the one before; more than a few in a row means
-# that somebody collects in a loop.
-COMMIT_ATTEMPTS = 8
 
 
 def put(
@@ -47,34 +43,24 @@ def put(
     started = monotonic_seconds()
     aliases = tuple(AliasName(alias) for alias in options.aliases)
     session = WriterSession(parts.backend)
-    bad_blobs: frozenset[bytes] = frozenset()
+
+    def attempt(bad_blobs: frozenset[bytes]) -> PutOutcome:
+        found = read_surroundings(parts.backend, parts.pages, artifact)
+        found = replace(found, bad_blobs=bad_blobs)
+        _check_parent(parts, found, options)
+        with store_tree(parts, source, options, session, found) as stored:
+            base = found.base
+            if base and base.record.digest == stored.digest and not options.force:
+                stored.save_journal(found.stamp, base.page_locations)
+                return _outcome(stored, base.record, created=False)
+            _refuse_nothing(stored, options)
+            record = _commit(parts, artifact, options, session, found, stored)
+            stored.save_journal(record.stamp)
+            stored.merge_index()
+            return _outcome(stored, record, created=True)
+
     try:
-        for _ in range(COMMIT_ATTEMPTS):
-            found = read_surroundings(parts.backend, parts.pages, artifact)
-            found = replace(found, bad_blobs=bad_blobs)
-            _check_parent(parts, found, options)
-            with store_tree(parts, source, options, session, found) as stored:
-                base = found.base
-                if base and base.record.digest == stored.digest and not options.force:
-                    stored.save_journal(found.stamp, base.page_locations)
-                    outcome = _outcome(stored, base.record, created=False)
-                    break
-                _refuse_nothing(stored, options)
-                try:
-                    record = _commit(parts, artifact, options, session, found, stored)
-                except NotCommitted as again:
-                    bad_blobs |= again.bad_blobs
-                    continue
-                stored.save_journal(record.stamp)
-                stored.merge_index()
-                outcome = _outcome(stored, record, created=True)
-                break
-        else:
-            raise ConflictError(
-                f"collections removed what {artifact} needs {COMMIT_ATTEMPTS} times in a row",
-                code=ErrorCode.LOST_RACE,
-                hint="put again when no collection runs",
-            )
+        outcome = until_committed(artifact, attempt)
     finally:
         session.close()
     moved = move_aliases(parts, artifact, outcome.number, outcome.digest, aliases)
