@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from cas.backend.base import Backend
 from cas.compression.choose import Encoded, encode_frames
-from cas.format.encoding import MAX_BLOB_CHUNKS
+from cas.compression.codec import Codec
+from cas.format.encoding import ID_BYTES, MAX_BLOB_CHUNKS
 from cas.model.ids import SessionId
 from cas.objects.blob_list import BlobList, BlobRef
 from cas.objects.blobs import (
@@ -43,6 +44,7 @@ class _Frame:
     ids: list[bytes] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     size: int = 0
+    is_whole: bool = False
 
     def content(self) -> Buffer:
         """The frame's bytes: a view where they lie together in one buffer, else a copy.
@@ -118,15 +120,9 @@ class BlobWriter:
     def add(self, chunk_id: bytes, span: Span) -> tuple[int, int]:
         """Take a new chunk; return its blob row and its row among the blob's chunks."""
         length = span[2] - span[1]
-        blob = self._open
-        if blob is not None and (
-            blob.chunks >= MAX_BLOB_CHUNKS or blob.raw_bytes + length > self._target_bytes
-        ):
-            self.flush()
-            blob = None
-        if blob is None:
-            blob = self._open = _OpenBlob(self._blobs.reserve())
-        if not blob.frames or blob.frames[-1].size + length > self._frame_bytes:
+        blob = self._blob_with_room(length, 1)
+        last = blob.frames[-1] if blob.frames else None
+        if last is None or last.is_whole or last.size + length > self._frame_bytes:
             self._submit_groups(blob)
             blob.frames.append(_Frame())
         frame = blob.frames[-1]
@@ -137,6 +133,28 @@ class BlobWriter:
         blob.raw_bytes += length
         blob.chunks += 1
         return blob.row, blob.chunks - 1
+
+    def add_frame(self, frame: EncodedFrame) -> tuple[int, int]:
+        """Take a frame that is encoded already; return its blob row and its first chunk's row.
+
+        Of the budget it holds the length of its payload, not its raw length.
+        """
+        count = len(frame.chunk_lengths)
+        blob = self._blob_with_room(frame.raw_length, count)
+        # What waits is encoded now, lest it comes behind this frame.
+        self._submit_groups(blob, last=True)
+        ids = [frame.chunk_ids[at : at + ID_BYTES] for at in range(0, ID_BYTES * count, ID_BYTES)]
+        blob.frames.append(
+            _Frame(ids=ids, lengths=list(frame.chunk_lengths), size=frame.raw_length, is_whole=True)
+        )
+        encoded: Future[list[Encoded]] = Future()
+        encoded.set_result([Encoded(Codec(frame.codec), frame.param, frame.payload)])
+        blob.groups.append(encoded)
+        blob.submitted += 1
+        first = blob.chunks
+        blob.raw_bytes += frame.raw_length
+        blob.chunks += count
+        return blob.row, first
 
     @property
     def open_bytes(self) -> int:
@@ -181,6 +199,18 @@ class BlobWriter:
     def close(self) -> None:
         """Stop the threads; what waits is dropped."""
         self._uploads.shutdown(wait=True, cancel_futures=True)
+
+    def _blob_with_room(self, length: int, chunks: int) -> _OpenBlob:
+        """The open blob, or a new one if it has no room for as many bytes and chunks."""
+        blob = self._open
+        if blob is not None and (
+            blob.chunks + chunks > MAX_BLOB_CHUNKS or blob.raw_bytes + length > self._target_bytes
+        ):
+            self.flush()
+            blob = None
+        if blob is None:
+            blob = self._open = _OpenBlob(self._blobs.reserve())
+        return blob
 
     def _submit_groups(self, blob: _OpenBlob, *, last: bool = False) -> None:
         while (waiting := len(blob.frames) - blob.submitted) and (
