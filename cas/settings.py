@@ -6,6 +6,8 @@ A settings file, `cas.toml` in a project or `config.toml` of the user, looks lik
 
     store = "main"                      # a URL, a folder, or the name of a table below
 
+    remote = "prod"                     # likewise: where `cas push` and `cas pull` go
+
     [stores.main]
     url = "s3://bucket/prefix"
     options = { endpoint_url = "https://minio.example" }
@@ -55,12 +57,14 @@ class _SettingsFile:
     path: Path
     store: str | None
     stores: Mapping[str, _NamedStore]
+    remote: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _NamedStore:
     url: str
     options: Mapping[str, Any]
+    remote: str | None = None
 
 
 def find_store(explicit: str | None, *, environ: Mapping[str, str], cwd: Path) -> StoreChoice:
@@ -86,6 +90,24 @@ def find_store(explicit: str | None, *, environ: Mapping[str, str], cwd: Path) -
             return _resolve(file.store, source, origin, base=file.path.parent, files=files)
     folder = home_folder(environ) / "store"
     return StoreChoice(url=str(folder), source="default", origin="no store was named")
+
+
+def find_remote(store: StoreChoice, *, environ: Mapping[str, str], cwd: Path) -> StoreChoice | None:
+    """Return the remote of a store: what its own table says, else `remote` in `cas.toml`, else in
+    the user's file; None if there is none.
+
+    Raises:
+        InvalidInputError: a settings file is malformed or holds an unknown setting.
+    """
+    project, user = _read(find_project_file(cwd)), _read(config_file(environ))
+    files = [file for file in (project, user) if file is not None]
+    tables = [(file, file.stores.get(store.name or "")) for file in files]
+    named = [(file, table.remote) for file, table in tables if table is not None]
+    for file, remote in (*named[:1], *((file, file.remote) for file in files)):
+        if remote is not None:
+            source = "cas.toml" if file is project else "user config"
+            return _resolve(remote, source, str(file.path), base=file.path.parent, files=files)
+    return None
 
 
 def find_project_file(cwd: Path) -> Path | None:
@@ -162,27 +184,35 @@ def _read(path: Path | None) -> _SettingsFile | None:
         document = tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _malformed(path, str(error)) from error
-    _check_names(path, document, ("store", "stores"), "")
+    _check_names(path, document, ("store", "stores", "remote"), "")
     store = document.get("store")
     if store is not None and not (isinstance(store, str) and store):
         raise _malformed(path, "store must be a URL, a folder or a name")
+    remote = _read_remote(path, document, "")
     tables = document.get("stores", {})
     if not isinstance(tables, dict):
         raise _malformed(path, "stores must hold tables such as [stores.main]")
     stores = {name: _named_store(path, name, table) for name, table in tables.items()}
-    return _SettingsFile(path, store, stores)
+    return _SettingsFile(path, store, stores, remote)
 
 
 def _named_store(path: Path, name: str, table: object) -> _NamedStore:
     if not isinstance(table, dict):
         raise _malformed(path, f"stores.{name} must be a table with a url")
-    _check_names(path, table, ("url", "options"), f"stores.{name}.")
+    _check_names(path, table, ("url", "options", "remote"), f"stores.{name}.")
     url, options = table.get("url"), table.get("options", {})
     if not (isinstance(url, str) and url):
         raise _malformed(path, f"stores.{name}.url must be a URL or a folder")
     if not isinstance(options, dict):
         raise _malformed(path, f"stores.{name}.options must be a table")
-    return _NamedStore(url, options)
+    return _NamedStore(url, options, _read_remote(path, table, f"stores.{name}."))
+
+
+def _read_remote(path: Path, table: dict[str, Any], where: str) -> str | None:
+    remote = table.get("remote")
+    if remote is None or (isinstance(remote, str) and remote):
+        return remote
+    raise _malformed(path, f"{where}remote must be a URL, a folder or a name")
 
 
 def _check_names(path: Path, table: dict[str, Any], known: tuple[str, ...], where: str) -> None:

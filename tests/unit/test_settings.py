@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from cas.errors import ErrorCode, InvalidInputError
-from cas.settings import StoreChoice, cache_folder, config_file, find_store, home_folder
+from cas.settings import (
+    StoreChoice,
+    cache_folder,
+    config_file,
+    find_remote,
+    find_store,
+    home_folder,
+)
 
 
 @pytest.fixture
@@ -143,3 +150,58 @@ def test_one_variable_moves_every_local_byte(tmp_path):
     folders = [config_file(environ), home_folder(environ), cache_folder(environ)]
 
     assert all(folder.is_relative_to(tmp_path) for folder in folders)
+
+
+def choose_remote(store, home, project):
+    """Return the remote of the store that `store` names."""
+    choice = find_store(store, environ=home, cwd=project)
+    return find_remote(choice, environ=home, cwd=project)
+
+
+def test_the_remote_is_that_of_the_project_before_that_of_the_user(home, project):
+    """Like the store itself, and relative to the file that names it."""
+    config_file(home).write_text('remote = "s3://bucket/user"')
+    before = choose_remote(None, home, project)
+    (project / "cas.toml").write_text('remote = "../prod"')
+
+    after = choose_remote(None, home, project)
+
+    assert before is not None
+    assert after is not None
+    assert (before.url, before.source) == ("s3://bucket/user", "user config")
+    assert (after.url, after.source) == (str(project / "../prod"), "cas.toml")
+
+
+def test_the_remote_of_a_named_store_comes_first(home, project):
+    """And may be a name itself, with the options of that table."""
+    config_file(home).write_text(
+        '[stores.prod]\nurl = "s3://bucket/prod"\noptions = { anon = true }\n'
+        '[stores.local]\nurl = "/local"\nremote = "prod"\n'
+    )
+    (project / "cas.toml").write_text('remote = "/elsewhere"')
+
+    remote = choose_remote("local", home, project)
+    other = choose_remote("/local", home, project)
+
+    assert remote is not None
+    assert other is not None
+    assert (remote.url, remote.name, remote.storage_options) == (
+        "s3://bucket/prod",
+        "prod",
+        {"anon": True},
+    )
+    assert other.url == "/elsewhere"
+
+
+def test_without_a_setting_there_is_no_remote(home, project):
+    """Nothing is guessed."""
+    assert choose_remote(None, home, project) is None
+
+
+@pytest.mark.parametrize("text", ["remote = 3", 'remote = ""', "[stores.a]\nurl='x'\nremote = 1"])
+def test_a_remote_that_is_no_text_is_refused(text, home, project):
+    """As every other setting of a wrong kind."""
+    (project / "cas.toml").write_text(text)
+
+    with pytest.raises(InvalidInputError, match="remote must be"):
+        choose_remote(None, home, project)
