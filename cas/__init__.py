@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     )
     from cas.model.entry import Entry, EntryKind, Totals
     from cas.model.progress import Cancel, Cancelled, Progress, ProgressSink
+    from cas.operations.copy_outcomes import (
+        AliasMode,
+        CopiedVersion,
+        CopyOptions,
+        CopyOutcome,
+        CopyPlan,
+        PlannedCopy,
+    )
     from cas.operations.delete import Deletion
     from cas.operations.diff import Change, Diff
     from cas.operations.measure_usage import Usage, VersionUsage
@@ -60,6 +68,14 @@ _MODULES = {
     ),
     "cas.model.entry": ("Entry", "EntryKind", "Totals"),
     "cas.model.progress": ("Cancel", "Cancelled", "Progress", "ProgressSink"),
+    "cas.operations.copy_outcomes": (
+        "AliasMode",
+        "CopiedVersion",
+        "CopyOptions",
+        "CopyOutcome",
+        "CopyPlan",
+        "PlannedCopy",
+    ),
     "cas.operations.delete": ("Deletion",),
     "cas.operations.diff": ("Change", "Diff"),
     "cas.operations.measure_usage": ("Usage", "VersionUsage"),
@@ -81,6 +97,7 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AliasMode",
     "AliasMove",
     "AlreadyExistsError",
     "ArtifactSummary",
@@ -90,6 +107,10 @@ __all__ = [
     "CasError",
     "Change",
     "ConflictError",
+    "CopiedVersion",
+    "CopyOptions",
+    "CopyOutcome",
+    "CopyPlan",
     "CorruptionError",
     "Deletion",
     "Diff",
@@ -101,6 +122,7 @@ __all__ = [
     "IncompleteError",
     "InvalidInputError",
     "NotFoundError",
+    "PlannedCopy",
     "PlannedFile",
     "Progress",
     "ProgressSink",

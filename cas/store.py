@@ -31,6 +31,8 @@ from cas.objects.blobs import TableReader
 from cas.objects.manifests import PageReader
 from cas.objects.parts import StoreParts
 from cas.operations.compare_folder import diff_folder
+from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
+from cas.operations.copy_version import copy_versions
 from cas.operations.delete import Deletion, delete, restore
 from cas.operations.diff import Diff, diff_versions
 from cas.operations.get import get
@@ -39,6 +41,7 @@ from cas.operations.measure_usage import Usage, measure_usage
 from cas.operations.move_alias import AliasMove, tag, untag
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome, PutPlan
 from cas.operations.pinned import pin_version
+from cas.operations.plan_copy import plan_copy
 from cas.operations.plan_put import plan_put
 from cas.operations.put import put
 from cas.operations.show_history import (
@@ -244,6 +247,37 @@ class Store:
         """Return what `put` would send, to the byte, without writing anything to the store."""
         options = options or PutOptions()
         return plan_put(self._parts, as_source(source, options), ArtifactName(name), options)
+
+    def copy(
+        self, refs: str | Sequence[str] | None, target: Store, options: CopyOptions | None = None
+    ) -> CopyOutcome:
+        """Copy versions to another store, sending only the chunks that it does not have.
+
+        Digest, description, metadata, type, lineage, producer and aliases are carried over; numbers
+        are those of the target. What the target has already is not copied again. Everything that
+        is copied is verified, and an interrupted copy is resumed by the same call.
+
+        Args:
+            refs: one or several references; None copies every version of every artifact.
+            target: the other store.
+            options: how it is done.
+
+        Raises:
+            NotFoundError: there is no such version here.
+            InvalidInputError: a reference or an option is not allowed, or both stores are the same.
+            CorruptionError: this store is damaged where it is read; that version is not published.
+            BackendError: one of the storages failed.
+        """
+        check_features(target.config, "write")
+        chosen = [refs] if isinstance(refs, str) else refs
+        return copy_versions(self._parts, target.parts, chosen, options or CopyOptions())
+
+    def plan_copy(
+        self, refs: str | Sequence[str] | None, target: Store, options: CopyOptions | None = None
+    ) -> CopyPlan:
+        """Return what `copy` would send, reading no data and writing nothing."""
+        chosen = [refs] if isinstance(refs, str) else refs
+        return plan_copy(self._parts, target.parts, chosen, options or CopyOptions())
 
     def tag(self, ref: str, aliases: Sequence[str]) -> list[AliasMove]:
         """Point aliases to a version.

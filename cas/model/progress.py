@@ -12,7 +12,7 @@ class Progress:
     """How far an operation is. All sizes are bytes.
 
     Attributes:
-        phase: `scan`, `put`, `commit`, `plan` or `get`.
+        phase: `scan`, `put`, `commit`, `plan`, `get` or `copy`.
         total_files: files there are; 0 while unknown.
         done_files: files dealt with.
         total_bytes: logical bytes there are; 0 while unknown.

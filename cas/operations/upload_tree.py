@@ -87,17 +87,8 @@ class TreeUpload:
             stored.resumed = stored.journal.unpublished_blobs(self._parts.clock.now_ns())
         self._upload.placer.resumed_ids = frozenset(ref.blob_id for ref in stored.resumed)
         self._dedup.load(stored.resumed, chunk_limit=PRELOADED_CHUNKS)
-        if base is None:
-            return
-        limit = PRELOADED_CHUNKS
-        for location in base.pages_between(spans):
-            try:
-                page = self._parts.pages.read_page(location)
-            except CasError:
-                continue  # a damaged base costs dedup here; reading it will tell
-            limit -= self._dedup.load(_refs_of(page, self._facts.stamp), chunk_limit=limit)
-            if limit <= 0:
-                return
+        if base is not None:
+            load_base(self._parts, self._dedup, base, spans, self._facts.stamp)
 
     def run(self, rows: Sequence[int], stream: BinaryIO | None) -> None:
         """Upload the entries of `rows`, or the stream as the content of the only one.
@@ -159,6 +150,25 @@ class TreeUpload:
                 sent_bytes=self._stored.sent_bytes + self._writer.sent_bytes,
             )
         )
+
+
+def load_base(
+    parts: StoreParts,
+    dedup: Deduplicator,
+    base: BaseVersion,
+    spans: Sequence[tuple[bytes, bytes]],
+    stamp: int,
+) -> None:
+    """Load the tables of the blobs that the base version has at spans of paths, up to a limit."""
+    limit = PRELOADED_CHUNKS
+    for location in base.pages_between(spans):
+        try:
+            page = parts.pages.read_page(location)
+        except CasError:
+            continue  # a damaged base costs dedup here; reading it will tell
+        limit -= dedup.load(_refs_of(page, stamp), chunk_limit=limit)
+        if limit <= 0:
+            return
 
 
 def _refs_of(page: Page, stamp: int) -> list[BlobRef]:

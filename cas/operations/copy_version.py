@@ -1,0 +1,171 @@
+"""Copy: versions of one store become versions of another, which is sent only what it lacks.
+
+The target's side is a put: the same steps in the same order (specs/protocol/put.md), with another
+store in place of local files. The source is only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cas.environment import monotonic_seconds
+from cas.format.version import VersionRecord
+from cas.model.names import AliasName, Ref
+from cas.objects.base_version import read_surroundings
+from cas.objects.parts import StoreParts
+from cas.objects.sessions import WriterSession
+from cas.objects.versions import read_aliases
+from cas.operations.choose_versions import ChosenVersion, choose_versions
+from cas.operations.commit import Commit, until_committed
+from cas.operations.copy_meter import CopyMeter
+from cas.operations.copy_outcomes import AliasMode, CopiedVersion, CopyOptions, CopyOutcome
+from cas.operations.describe import Description
+from cas.operations.move_alias import move_aliases
+from cas.operations.pinned import PinnedVersion, pin_version
+from cas.operations.store_copy import store_copy
+from cas.operations.stored_tree import StoredTree
+
+
+def copy_versions(
+    source: StoreParts, target: StoreParts, refs: Sequence[str] | None, options: CopyOptions
+) -> CopyOutcome:
+    """Copy versions in the order of their numbers; None means every version of every artifact.
+
+    Each version is published as soon as it is stored. When this returns all of them are durable.
+
+    Raises:
+        NotFoundError: there is no such version in the source.
+        InvalidInputError: an option or a reference is not allowed, or the stores are the same.
+        CorruptionError: the source is damaged where it is read; that version was not published.
+        BackendError: one of the storages failed; the next copy resumes where this one stopped.
+    """
+    started = monotonic_seconds()
+    chosen = choose_versions(source, target, refs, options)
+    meter = CopyMeter(options.progress, [one.totals for one in chosen])
+    copied: list[CopiedVersion] = []
+    warnings: list[str] = []
+    for one in chosen:
+        done, notes = _copy_version(source, target, one, options, meter)
+        done = _carry_aliases(target, one, done, options.aliases)
+        copied.append(done)
+        warnings += notes
+        warnings += [
+            f"{alias} points to another version of {done.artifact} there and stays so "
+            f"(--aliases move moves it)"
+            for alias in done.kept_aliases
+        ]
+        meter.finish(one.totals)
+    return CopyOutcome(
+        source=source.backend.url,
+        target=target.backend.url,
+        versions=tuple(copied),
+        new_bytes=sum(one.new_bytes for one in copied),
+        stored_bytes=sum(one.stored_bytes for one in copied),
+        sent_bytes=sum(one.sent_bytes for one in copied),
+        fetched_bytes=sum(one.fetched_bytes for one in copied),
+        warnings=tuple(warnings),
+        seconds=monotonic_seconds() - started,
+    )
+
+
+def _copy_version(
+    source: StoreParts,
+    target: StoreParts,
+    chosen: ChosenVersion,
+    options: CopyOptions,
+    meter: CopyMeter,
+) -> tuple[CopiedVersion, tuple[str, ...]]:
+    """Copy one version unless the target has it; return what became of it, and warnings."""
+    if chosen.existing is not None:
+        return _existing(chosen, chosen.existing), ()
+    pinned = pin_version(source, Ref(chosen.artifact, number=chosen.number))
+    session = WriterSession(target.backend)
+
+    def attempt(bad_blobs: frozenset[bytes]) -> tuple[CopiedVersion, tuple[str, ...]]:
+        found = read_surroundings(target.backend, target.pages, chosen.name)
+        found = replace(found, bad_blobs=bad_blobs)
+        base = found.base
+        if base and base.record.digest == chosen.digest and not options.force:
+            warnings = _lost_descriptions(pinned.record, base.record)
+            return _existing(chosen, base.record.number), warnings
+        with store_copy((source, pinned), target, options, session, found, meter) as stored:
+            commit = Commit(target, chosen.name, session, found, stored)
+            record = commit.run(_description(pinned), must_follow=False)
+            stored.save_journal(record.stamp)
+            stored.merge_index()
+            return _created(chosen, record, stored), ()
+
+    try:
+        return until_committed(chosen.name, attempt)
+    finally:
+        session.close()
+
+
+def _description(pinned: PinnedVersion) -> Description:
+    """What the version says of itself, carried over as it stands, with what later releases add."""
+    record = pinned.record
+    return Description(
+        type=record.type,
+        description=record.description,
+        message=record.message,
+        metadata=record.metadata,
+        inputs=record.inputs,
+        producer=record.producer,
+        extra=record.extra,
+    )
+
+
+def _lost_descriptions(record: VersionRecord, there: VersionRecord) -> tuple[str, ...]:
+    """Say what a version without a copy of its own could not carry over."""
+    names = ("type", "description", "message", "metadata", "inputs")
+    lost = [name for name in names if getattr(record, name) != getattr(there, name)]
+    if not lost:
+        return ()
+    ref = f"{there.artifact}:v{there.number}"
+    return (f"{ref} holds the same with another {', '.join(lost)} (--force makes a new version)",)
+
+
+def _existing(chosen: ChosenVersion, number: int) -> CopiedVersion:
+    return CopiedVersion(
+        source=chosen.source_ref,
+        artifact=str(chosen.name),
+        number=number,
+        digest=chosen.digest,
+        created=False,
+        totals=chosen.totals,
+    )
+
+
+def _created(chosen: ChosenVersion, record: VersionRecord, stored: StoredTree) -> CopiedVersion:
+    counts = stored.counts
+    return CopiedVersion(
+        source=chosen.source_ref,
+        artifact=str(record.artifact),
+        number=record.number,
+        digest=record.digest,
+        created=True,
+        totals=record.totals,
+        new_bytes=counts.new_bytes,
+        stored_bytes=stored.stored_bytes,
+        sent_bytes=stored.sent_bytes,
+        fetched_bytes=counts.read_bytes,
+        resumed_bytes=counts.resumed_bytes,
+        refused_bytes=stored.refused_bytes,
+    )
+
+
+def _carry_aliases(
+    target: StoreParts, chosen: ChosenVersion, done: CopiedVersion, mode: AliasMode
+) -> CopiedVersion:
+    if mode is AliasMode.NONE or not chosen.aliases:
+        return done
+    states = read_aliases(target.backend, chosen.name)
+    points = {alias: state.record.number for alias, state in states.items()}
+    wanted = [alias for alias in chosen.aliases if points.get(alias) != done.number]
+    kept = [alias for alias in wanted if points.get(alias) is not None and mode is AliasMode.NEW]
+    names = [AliasName(alias) for alias in wanted if alias not in kept]
+    moves = move_aliases(target, chosen.name, done.number, done.digest, names)
+    return replace(
+        done, aliases=tuple(move.alias for move in moves), kept_aliases=tuple(sorted(kept))
+    )
