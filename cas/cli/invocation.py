@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import cas
 from cas.cli.render import Console
-from cas.errors import ErrorCode, NotFoundError
+from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from cas import Store, StoreOptions
@@ -85,6 +85,53 @@ class Invocation:
                 code=ErrorCode.STORE_NOT_FOUND,
                 hint=f"cas init {url}, or name another with --store, CAS_STORE or cas.toml",
             ) from error
+
+    def open_other_store(self, choice: StoreChoice, *, jobs: int | None = None) -> Store:
+        """Open a store besides the one in force.
+
+        Raises:
+            NotFoundError: there is none; the message tells who named it.
+        """
+        try:
+            return cas.Store.open(
+                choice.url, storage_options=choice.storage_options, options=self._options(jobs)
+            )
+        except NotFoundError as error:
+            if error.code is not ErrorCode.STORE_NOT_FOUND:
+                raise
+            from cas.settings import redact  # as above
+
+            url = redact(choice.url)
+            raise NotFoundError(
+                f"there is no store at {url} ({_why(choice)})",
+                code=ErrorCode.STORE_NOT_FOUND,
+                hint=f"cas init {url}",
+            ) from error
+
+    def choose_other(self, text: str, *, option: str) -> StoreChoice:
+        """Return the store that an option names: a URL, a folder, or a name in a settings file."""
+        from dataclasses import replace
+
+        return replace(self.choose(text), origin=option)
+
+    def choose_remote(self, text: str | None, *, option: str) -> StoreChoice:
+        """Return the store that an option names, else the remote of the one in force.
+
+        Raises:
+            InvalidInputError: neither is given.
+        """
+        if text is not None:
+            return self.choose_other(text, option=option)
+        from cas.settings import find_remote  # as above
+
+        remote = find_remote(self.choice, environ=self.environ, cwd=self.cwd)
+        if remote is None:
+            raise InvalidInputError(
+                f"the store {self.shown_url} has no remote",
+                code=ErrorCode.INVALID_CONFIG,
+                hint=f'name a store with {option}, or write remote = "URL" into cas.toml',
+            )
+        return remote
 
     def open_or_create_store(self, *, jobs: int | None = None) -> Store:
         """Open the store in force; make it, and say so, if it is the default one."""

@@ -27,6 +27,7 @@ _WORDS = {
     "commit": "publishing",
     "plan": "planning",
     "get": "get",
+    "copy": "copying",
 }
 
 
