@@ -8,7 +8,8 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-S3_SCHEMES = frozenset({"s3", "s3a"})
+from cas.backend.driver_options import S3_SCHEMES
+
 # Older botocore drops the condition from the request without a word.
 _FIRST_CONDITIONAL_BOTOCORE = (1, 35, 21)
 _REFUSED = "PreconditionFailed"

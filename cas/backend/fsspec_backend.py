@@ -1,7 +1,7 @@
 """Any filesystem that fsspec opens: S3, GCS, Azure, `memory://` and others.
 
-The only importer of fsspec, with its habits kept inside: caches of listings are off, a refused
-`create` is recognised in each of the shapes that drivers give it, and a range past the end, an
+With fsspec's habits kept inside: caches of listings are off (`open_driver`), a refused `create` is
+recognised in each of the shapes that drivers give it, and a range past the end, an
 error on object stores, is an empty answer. Spec: specs/protocol/backend.md.
 """
 
@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from cas.backend.base import (
@@ -25,61 +24,24 @@ from cas.backend.base import (
     check_key,
     check_prefix,
 )
-from cas.backend.drivers import S3_SCHEMES, is_past_the_end, is_refused, sends_conditions
-from cas.backend.failures import as_cas_error, describe
+from cas.backend.drivers import is_past_the_end, is_refused, sends_conditions
+from cas.backend.failures import as_cas_error
+from cas.backend.open_driver import open_filesystem
 from cas.environment import random_bytes
-from cas.errors import (
-    AlreadyExistsError,
-    BackendError,
-    ErrorCode,
-    InvalidInputError,
-    NotFoundError,
-    UnsupportedError,
-)
+from cas.errors import AlreadyExistsError, BackendError, ErrorCode
 
 # There an object is seen whole or not at all, and `create` is one conditional request.
 _OBJECT_STORES = frozenset(
     {"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss", "tos", "hf"}
 )
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"} | dict.fromkeys(
-    ("abfs", "abfss", "az"), "azure"
-)
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-# botocore's 10 would queue the transfers that callers believe to be in flight.
-_S3_CONNECTIONS = 64
 
 
 def open_fsspec_backend(
     url: str, storage_options: Mapping[str, Any], *, shown_url: str
 ) -> FsspecBackend:
-    """Open the filesystem that `url` names; `shown_url` is what may be shown of it.
-
-    Raises:
-        InvalidInputError: no filesystem has that scheme, or it refuses the options (INVALID_URL).
-        UnsupportedError: its driver is not installed (MISSING_EXTRA).
-    """
-    scheme = url.partition("://")[0].lower()
-    options = dict(storage_options)
-    if scheme in S3_SCHEMES:
-        config = {"max_pool_connections": _S3_CONNECTIONS, **options.get("config_kwargs", {})}
-        options["config_kwargs"] = config
-    # A cached listing hides what another process just stored; a shared instance could have one.
-    options |= {"use_listings_cache": False, "skip_instance_cache": True}
-    try:
-        filesystem, root = url_to_fs(url, **options)
-    except ImportError as error:
-        extra = _EXTRAS.get(scheme)
-        raise UnsupportedError(
-            f"the driver for {scheme}:// is not installed: {describe(error)}",
-            code=ErrorCode.MISSING_EXTRA,
-            hint=f"pip install 'cas-store[{extra}]'" if extra else "install the fsspec driver",
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(
-            f"{shown_url} cannot be opened: {describe(error)}", code=ErrorCode.INVALID_URL
-        ) from error
-    except Exception as error:
-        raise as_cas_error(error, shown_url) from error
+    """Open the filesystem that `url` names; see `open_filesystem`."""
+    filesystem, root = open_filesystem(url, storage_options, shown_url=shown_url)
     return FsspecBackend(filesystem, root, url=shown_url)
 
 
@@ -269,11 +231,8 @@ class FsspecBackend:
     def _as_error(self, error: Exception, key: str, *, writing: bool = False) -> Exception:
         if isinstance(error, MemoryError):
             return error
-        if writing and isinstance(error, FileNotFoundError):
-            return NotFoundError(
-                f"{self._url}: there is no such bucket or folder", code=ErrorCode.STORE_NOT_FOUND
-            )
-        return as_cas_error(error, f"{self._url}/{key}" if key else self._url)
+        where = f"{self._url}/{key}" if key else self._url
+        return as_cas_error(error, where, writing=writing)
 
 
 def _reopen(filesystem: AbstractFileSystem, root: str, url: str) -> FsspecBackend:

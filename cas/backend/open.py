@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cas.backend.base import Backend
-from cas.backend.failures import redact_text
 from cas.backend.local import LocalBackend
 from cas.errors import ErrorCode, InvalidInputError
+from cas.model.redaction import redact_text, remember_secrets
 
 # Two letters at least: `C:\data` is a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -54,7 +54,9 @@ def open_backend(
     # fsspec takes 0.1 s to import, which every command on a local store would pay.
     from cas.backend.fsspec_backend import open_fsspec_backend
 
-    return open_fsspec_backend(text, storage_options or {}, shown_url=redact_url(text))
+    options = storage_options or {}
+    remember_secrets(options)
+    return open_fsspec_backend(text, options, shown_url=redact_url(text))
 
 
 def redact_url(url: str) -> str:
