@@ -10,25 +10,51 @@ A settings file, `cas.toml` in a project or `config.toml` of the user, looks lik
 
     [stores.main]
     url = "s3://bucket/prefix"
-    options = { endpoint_url = "https://minio.example" }
+    endpoint = "https://minio.example"  # settings in cas's words, see specs/settings.md
+    options = { cache_regions = true }  # anything else that the fsspec driver takes
 
-Credentials do not belong there: drivers find them where their users expect them.
+Credentials do not belong there: drivers find them where their users expect them. They work there,
+with a warning.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+import re
+import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cas.backend.driver_options import as_driver_options, known_settings, scheme_of
 from cas.errors import ErrorCode, InvalidInputError
+from cas.model.redaction import HIDDEN, redact_text, secret_names
 
 PROJECT_FILE = "cas.toml"
 STORE_VARIABLE = "CAS_STORE"
 HOME_VARIABLE = "CAS_HOME"
+
+# Of a table of a store: what is not a setting of its driver.
+_OWN = ("url", "options", "remote")
+_FILE_SETTINGS = frozenset({"credentials", "key_file", "ca_bundle"})
+_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
+_USER_IN_URL = re.compile(r"\w+://[^/@:]*:[^/]*@")
+_VARIABLES = {
+    "s3": ("AWS_",),
+    "s3a": ("AWS_",),
+    "gs": ("GOOGLE_", "GCSFS_", "CLOUDSDK_", "STORAGE_EMULATOR_HOST"),
+    "gcs": ("GOOGLE_", "GCSFS_", "CLOUDSDK_", "STORAGE_EMULATOR_HOST"),
+    "az": ("AZURE_",),
+    "abfs": ("AZURE_",),
+    "abfss": ("AZURE_",),
+}
+_HARMLESS_VARIABLES = re.compile(
+    r".*(PROFILE|REGION|ENDPOINT\w*|PROJECT|CONFIG_FILE|CREDENTIALS_FILE|EMULATOR_HOST"
+    r"|ACCOUNT_NAME|APPLICATION_CREDENTIALS|CA_BUNDLE|TENANT_ID)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +67,26 @@ class StoreChoice:
         origin: the variable, option or file that decided.
         name: the name in a settings file under which the URL stands, or None.
         storage_options: arguments for the fsspec driver.
+        warnings: what the user should know about the settings files that were read.
     """
 
     url: str
     source: str
     origin: str
     name: str | None = None
-    storage_options: Mapping[str, Any] = field(default_factory=dict)
+    # Not in the representation, which ends up in logs: it may hold credentials.
+    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _SettingsFile:
-    """What one settings file says: the store in force, and stores by name."""
+    """What one settings file says: the store in force, stores by name, and where credentials stand."""
 
     path: Path
     store: str | None
     stores: Mapping[str, _NamedStore]
+    credentials: tuple[str, ...]
     remote: str | None = None
 
 
@@ -79,6 +109,18 @@ def find_store(explicit: str | None, *, environ: Mapping[str, str], cwd: Path) -
     """
     project = _read(find_project_file(cwd))
     user = _read(config_file(environ))
+    choice = _choose(explicit, project, user, environ=environ, cwd=cwd)
+    return replace(choice, warnings=_warnings(project, user))
+
+
+def _choose(
+    explicit: str | None,
+    project: _SettingsFile | None,
+    user: _SettingsFile | None,
+    *,
+    environ: Mapping[str, str],
+    cwd: Path,
+) -> StoreChoice:
     files = [file for file in (project, user) if file is not None]
     if explicit:
         return _resolve(explicit, "argument", "--store", base=cwd, files=files)
@@ -152,6 +194,35 @@ def redact(url: str) -> str:
     return redact_url(url)
 
 
+def driver_variables(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that the driver for `url` reads, with credentials hidden."""
+    prefixes = _VARIABLES.get(scheme_of(url), ())
+    return {
+        name: redact_text(value) if _HARMLESS_VARIABLES.fullmatch(name) else HIDDEN
+        for name, value in sorted(environ.items())
+        if value and name.startswith(prefixes)
+    }
+
+
+def _warnings(project: _SettingsFile | None, user: _SettingsFile | None) -> tuple[str, ...]:
+    warnings = []
+    if project is not None and project.credentials:
+        warnings.append(
+            f"{project.path} holds credentials ({', '.join(project.credentials)}): a project's file is "
+            "shared; leave them to the environment or to the driver's own files"
+        )
+    if user is not None and user.credentials and _is_readable_by_others(user.path):
+        warnings.append(
+            f"{user.path} holds credentials ({', '.join(user.credentials)}) and others can read it: "
+            f"chmod 600 {user.path}"
+        )
+    return tuple(warnings)
+
+
+def _is_readable_by_others(path: Path) -> bool:
+    return os.name == "posix" and bool(path.stat().st_mode & _READABLE_BY_OTHERS)
+
+
 def _resolve(
     text: str, source: str, origin: str, *, base: Path, files: list[_SettingsFile]
 ) -> StoreChoice:
@@ -193,19 +264,37 @@ def _read(path: Path | None) -> _SettingsFile | None:
     if not isinstance(tables, dict):
         raise _malformed(path, "stores must hold tables such as [stores.main]")
     stores = {name: _named_store(path, name, table) for name, table in tables.items()}
-    return _SettingsFile(path, store, stores, remote)
+    credentials = [
+        f"stores.{name}.{key}" for name, table in tables.items() for key in _credentials(table)
+    ]
+    return _SettingsFile(path, store, stores, tuple(credentials), remote)
+
+
+def _credentials(table: Mapping[str, Any]) -> list[str]:
+    in_url = ["url"] if _USER_IN_URL.match(table["url"]) else []
+    return in_url + secret_names(table)
 
 
 def _named_store(path: Path, name: str, table: object) -> _NamedStore:
     if not isinstance(table, dict):
         raise _malformed(path, f"stores.{name} must be a table with a url")
-    _check_names(path, table, ("url", "options", "remote"), f"stores.{name}.")
     url, options = table.get("url"), table.get("options", {})
     if not (isinstance(url, str) and url):
         raise _malformed(path, f"stores.{name}.url must be a URL or a folder")
+    _check_names(path, table, (*_OWN, *known_settings(url)), f"stores.{name}.")
     if not isinstance(options, dict):
         raise _malformed(path, f"stores.{name}.options must be a table")
-    return _NamedStore(url, options, _read_remote(path, table, f"stores.{name}."))
+    if options and scheme_of(url) in ("file", "local"):
+        raise _malformed(path, f"stores.{name} is a folder, which takes no options")
+    settings = {key: value for key, value in table.items() if key not in _OWN}
+    for key in _FILE_SETTINGS.intersection(settings):
+        if isinstance(settings[key], str):
+            settings[key] = _absolute(settings[key], path.parent)
+    try:
+        made = as_driver_options(url, settings, options)
+    except InvalidInputError as error:
+        raise _malformed(path, f"stores.{name}.{error}") from error
+    return _NamedStore(url, made, _read_remote(path, table, f"stores.{name}."))
 
 
 def _read_remote(path: Path, table: dict[str, Any], where: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ import click
 from cas.cli.interrupt import InterruptedByUserError
 from cas.errors import CasError, ErrorCode, IncompleteError
 from cas.model.progress import Cancelled
+from cas.model.redaction import redact_text
 
 INTERRUPTED_EXIT = 130
 CLOSED_PIPE_EXIT = 141
@@ -64,9 +65,24 @@ class Failure:
 
 
 def explain(error: BaseException) -> list[Failure]:
-    """Return what to tell about `error`: one failure, or one for each member of a group."""
+    """Return what to tell about `error`: one failure, or one for each member of a group.
+
+    What looks like a credential is hidden.
+    """
+    return [
+        replace(
+            failure,
+            message=redact_text(failure.message),
+            hint=failure.hint and redact_text(failure.hint),
+            problems=tuple(map(redact_text, failure.problems)),
+        )
+        for failure in _explain(error)
+    ]
+
+
+def _explain(error: BaseException) -> list[Failure]:
     if isinstance(error, BaseExceptionGroup):
-        return [failure for member in error.exceptions for failure in explain(member)]
+        return [failure for member in error.exceptions for failure in _explain(member)]
     if isinstance(error, CasError):
         problems = error.problems if isinstance(error, IncompleteError) else ()
         return [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import cas
 from cas.cli.render import Console
+from cas.cli.text import escape
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Invocation:
         self.flags = flags
         self.environ = environ
         self.cwd = cwd
+        self._warned: set[str] = set()
         self.console = Console(
             as_json=flags.json,
             quiet=flags.quiet,
@@ -63,7 +65,12 @@ class Invocation:
         """Return the store that `url` names, or the one in force."""
         from cas.settings import find_store  # 10 ms that `cas --help` need not spend
 
-        return find_store(url or self.flags.store, environ=self.environ, cwd=self.cwd)
+        choice = find_store(url or self.flags.store, environ=self.environ, cwd=self.cwd)
+        for warning in choice.warnings:
+            if warning not in self._warned:
+                self.console.warning(escape(warning))
+                self._warned.add(warning)
+        return choice
 
     def open_store(self, *, jobs: int | None = None) -> Store:
         """Open the store in force.
@@ -77,7 +84,8 @@ class Invocation:
                 choice.url, storage_options=choice.storage_options, options=self._options(jobs)
             )
         except NotFoundError as error:
-            if error.code is not ErrorCode.STORE_NOT_FOUND:
+            # With a cause it is the backend's: the bucket itself is not there.
+            if error.code is not ErrorCode.STORE_NOT_FOUND or error.__cause__ is not None:
                 raise
             url = self.shown_url
             raise NotFoundError(

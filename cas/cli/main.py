@@ -13,6 +13,7 @@ import click
 from cas.cli.failures import CLOSED_PIPE_EXIT, error_document, exit_code_of, explain
 from cas.cli.render import Console, abandon_stdout, prepare_streams
 from cas.cli.verb import shared_options, take_flags
+from cas.model.redaction import redact_text, remember_secrets
 
 # With their summaries here, `cas --help` imports no command's module: 40 ms.
 COMMANDS = {
@@ -144,10 +145,12 @@ def _report(error: BaseException, arguments: list[str]) -> int:
         color=False if "--no-color" in options else None,
         environ=os.environ,
     )
+    # A library may quote what it found in the environment.
+    remember_secrets(os.environ)
     if "--debug" in options:
         import traceback  # 3 ms that others need not spend
 
-        console.traceback(traceback.format_exception(error))
+        console.traceback(map(redact_text, traceback.format_exception(error)))
     failures = explain(error)
     try:
         sys.stdout.flush()

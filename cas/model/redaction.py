@@ -21,6 +21,7 @@ _TELLING_WORDS = (
 _SECRET_NAME = re.compile(rf"^(?:key|sig|sas|pwd)$|{_TELLING_WORDS}", re.IGNORECASE)
 # gcsfs takes names of methods and of files where others take the secret itself.
 _TOKEN_METHODS = frozenset({"anon", "google_default", "cloud", "cache", "browser"})
+_NAMES_FILE = re.compile(r"token|credentials|.*(_file|_credentials)", re.IGNORECASE)
 _FILE_NAME = re.compile(r"[~./]|[A-Za-z]:[\\/]|.*\.json$")
 
 # Options whose values nobody minds; whatever is not here and not a flag or a number is hidden.
@@ -58,10 +59,10 @@ def is_secret(name: str, value: object) -> bool:
         return False
     if not _SECRET_NAME.search(name):
         return False
-    is_pointer = isinstance(value, str) and (
-        value in _TOKEN_METHODS or (name == "token" and _FILE_NAME.match(value) is not None)
-    )
-    return not is_pointer
+    if not isinstance(value, str):
+        return True
+    names_file = _NAMES_FILE.fullmatch(name) is not None and _FILE_NAME.match(value) is not None
+    return value not in _TOKEN_METHODS and not names_file
 
 
 def secret_names(options: Mapping[str, Any]) -> list[str]:

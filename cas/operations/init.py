@@ -27,7 +27,7 @@ def init_store(backend: Backend, clock: Clock, *, chunk_average: int) -> StoreCo
         InvalidInputError: the chunk size is not allowed.
         BackendError: the storage failed.
     """
-    if _read_config(backend) is not None:
+    if _read_config(backend, creating=True) is not None:
         raise _exists(backend)
     probe_key = f"{keys.sessions_prefix()}/probe-{random_bytes(8).hex()}"
     config = StoreConfig(
@@ -50,11 +50,12 @@ def open_store(backend: Backend) -> StoreConfig:
     """Read what a store says of itself.
 
     Raises:
-        NotFoundError: there is no store.
+        NotFoundError: there is no store;
+            there is not even the bucket, if an error of the driver is its cause.
         UnsupportedError: it needs a newer cas.
         CorruptionError: its configuration cannot be read.
     """
-    config = _read_config(backend)
+    config = _read_config(backend, creating=False)
     if config is None:
         raise NotFoundError(
             f"no store at {backend.url}",
@@ -65,10 +66,13 @@ def open_store(backend: Backend) -> StoreConfig:
     return config
 
 
-def _read_config(backend: Backend) -> StoreConfig | None:
+def _read_config(backend: Backend, *, creating: bool) -> StoreConfig | None:
     try:
         return decode_config(backend.get(keys.CONFIG))
-    except NotFoundError:
+    except NotFoundError as error:
+        # Some servers make the bucket when something is written; the others say so then.
+        if error.code is ErrorCode.STORE_NOT_FOUND and not creating:
+            raise
         return None
 
 

@@ -95,6 +95,8 @@ def test_config_tells_which_store_and_why(bare):
         "origin": "CAS_STORE",
         "name": None,
         "options": [],
+        "driver_options": {},
+        "variables": {},
     }
     assert document["home_folder"] == bare.environ["CAS_HOME"]
     shown = bare.without_store()("config").out
@@ -111,6 +113,32 @@ def test_config_shows_no_secrets(bare):
     for output in (bare("config", "-s", "main"), bare("config", "-s", "main", "--json")):
         assert "hunter2" not in output.out + output.err
         assert "secret" in output.out
+
+
+def test_config_shows_the_drivers_options_and_variables(bare):
+    """Settings in the user's words appear as what the driver is given."""
+    (bare.cwd / "cas.toml").write_text(
+        '[stores.main]\nurl = "s3://bucket/x"\nregion = "eu-west-3"\nanonymous = true\n'
+    )
+
+    shown = bare("config", "-s", "main", AWS_PROFILE="prod", AWS_SECRET_ACCESS_KEY="hunter2").out
+
+    assert "options  client_kwargs.region_name = eu-west-3" in shown
+    assert "options  anon = true" in shown
+    assert "variable AWS_PROFILE = prod" in shown
+    assert "variable AWS_SECRET_ACCESS_KEY = ***" in shown
+
+
+def test_credentials_in_a_projects_file_are_warned_about(bare):
+    """They work, and every command says that they do not belong there."""
+    (bare.cwd / "cas.toml").write_text(
+        '[stores.main]\nurl = "memory://x"\noptions = { secret = "hunter2" }\n'
+    )
+
+    warned = bare("config", "-s", "main")
+
+    assert "warning: " in warned.err
+    assert "stores.main.options.secret" in warned.err
 
 
 def test_a_broken_settings_file_is_named(bare):

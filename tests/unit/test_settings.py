@@ -7,6 +7,7 @@ from cas.settings import (
     StoreChoice,
     cache_folder,
     config_file,
+    driver_variables,
     find_remote,
     find_store,
     home_folder,
@@ -118,6 +119,13 @@ def test_a_folder_called_like_a_store_is_written_with_a_dot(home, project):
         "stores = 5",
         "stores.main = 5",
         "[stores.main]\n",
+        '[stores.main]\nurl = "/folder"\nregion = "x"\n',
+        '[stores.main]\nurl = "/folder"\noptions = { region = "x" }\n',
+        '[stores.main]\nurl = "s3://b"\nregion = 5\n',
+        '[stores.main]\nurl = "s3://b"\nanonymous = "yes"\n',
+        '[stores.main]\nurl = "s3://b"\nprofile = ""\n',
+        '[stores.main]\nurl = "s3://b"\nprofile = "a"\noptions = { profile = "b" }\n',
+        '[stores.main]\nurl = "gs://b"\nregion = "x"\n',
         '[stores.main]\nurl = ""\n',
         '[stores.main]\nurl = "x"\noptions = 3\n',
         '[stores.main]\nurl = "x"\nsecret = 3\n',
@@ -142,6 +150,109 @@ def test_a_misspelt_setting_names_the_near_one(home, project):
 
     with pytest.raises(InvalidInputError, match="did you mean store"):
         find_store(None, environ=home, cwd=project)
+
+
+@pytest.mark.parametrize(
+    ("table", "options"),
+    [
+        (
+            ('url = "s3://b/p"\nprofile = "prod"\nendpoint = "https://minio"\nregion = "eu-west-3"\n'
+            "anonymous = true\nrequester_pays = true\nread_seconds = 5\naddressing = 'path'\n"),
+            {
+                "profile": "prod",
+                "endpoint_url": "https://minio",
+                "client_kwargs": {"region_name": "eu-west-3"},
+                "anon": True,
+                "requester_pays": True,
+                "config_kwargs": {"read_timeout": 5, "s3": {"addressing_style": "path"}},
+            },
+        ),
+        (
+            'url = "s3://b/p"\nkms_key_id = "arn:1"\n',
+            {"s3_additional_kwargs": {"SSEKMSKeyId": "arn:1", "ServerSideEncryption": "aws:kms"}},
+        ),
+        (
+            'url = "s3://b/p"\nregion = "r"\n[stores.main.options]\nclient_kwargs = { verify = false }\n',
+            {"client_kwargs": {"verify": False, "region_name": "r"}},
+        ),
+        (
+            'url = "gs://b/p"\nproject = "p"\ncredentials = "/k.json"\nrequester_pays = "p2"\n',
+            {"project": "p", "token": "/k.json", "requester_pays": "p2"},
+        ),
+        ('url = "gcs://b"\nanonymous = true\n', {"token": "anon"}),
+        ('url = "az://b"\naccount = "a"\nhost = "h"\n', {"account_name": "a", "account_host": "h"}),
+        ('url = "sftp://h/p"\nusername = "u"\nport = 22\n', {"username": "u", "port": 22}),
+    ],
+)  # fmt: skip
+def test_settings_in_the_users_words_become_the_drivers_options(table, options, home, project):
+    """The same words serve every kind of storage that knows the thing."""
+    (project / "cas.toml").write_text(f"[stores.main]\n{table}")
+
+    assert find_store("main", environ=home, cwd=project).storage_options == options
+
+
+def test_a_file_that_a_setting_names_is_looked_for_beside_the_settings(home, project):
+    """Wherever the command runs."""
+    (project / "cas.toml").write_text('[stores.main]\nurl = "gs://b"\ncredentials = "key.json"\n')
+
+    choice = find_store("main", environ=home, cwd=project / "inside")
+
+    assert choice.storage_options == {"token": str(project / "key.json")}
+
+
+def test_a_misspelt_option_names_the_near_one(home, project):
+    """Of those that this kind of storage knows."""
+    (project / "cas.toml").write_text('[stores.main]\nurl = "s3://b"\nprofil = "x"\n')
+
+    with pytest.raises(InvalidInputError, match=r"stores.main.profil; did you mean profile\?"):
+        find_store("main", environ=home, cwd=project)
+
+
+def test_credentials_in_a_projects_file_are_warned_about(home, project):
+    """Wherever they stand in it; it works all the same."""
+    (project / "cas.toml").write_text(
+        '[stores.main]\nurl = "s3://b"\nkey = "k"\nsecret = "hunter2"\n'
+        '[stores.other]\nurl = "s3://k:hunter2@b"\noptions = { client_kwargs = { aws_session_token = "hunter2" } }\n'
+    )
+
+    choice = find_store("main", environ=home, cwd=project)
+
+    assert choice.storage_options == {"key": "k", "secret": "hunter2"}
+    (warning,) = choice.warnings
+    for name in ("main.key", "main.secret", "other.url", "options.client_kwargs.aws_session_token"):
+        assert name in warning
+    assert "hunter2" not in warning + repr(choice)
+
+
+def test_credentials_in_the_users_file_are_fine_if_only_the_user_reads_it(home, project):
+    """A warning tells how to make it so."""
+    file = config_file(home)
+    file.write_text('[stores.main]\nurl = "s3://b"\nsecret = "hunter2"\n')
+    file.chmod(0o640)
+
+    assert f"chmod 600 {file}" in find_store("main", environ=home, cwd=project).warnings[0]
+    file.chmod(0o600)
+    assert find_store("main", environ=home, cwd=project).warnings == ()
+
+
+def test_what_names_no_credential_is_not_warned_about(home, project):
+    """Profiles, files and methods are no secrets."""
+    (project / "cas.toml").write_text(
+        '[stores.a]\nurl = "s3://b"\nprofile = "x"\nkms_key_id = "arn"\n'
+        '[stores.b]\nurl = "gs://b"\ntoken = "anon"\n'
+        '[stores.c]\nurl = "sftp://h/p"\nkey_file = "~/.ssh/id"\n'
+    )
+
+    assert find_store("a", environ=home, cwd=project).warnings == ()
+
+
+def test_variables_that_the_driver_reads_are_shown_without_credentials():
+    """Those of the URL's kind only."""
+    environ = {"AWS_PROFILE": "p", "AWS_SESSION_TOKEN": "hunter2", "GOOGLE_CLOUD_PROJECT": "g"}
+
+    assert driver_variables("s3://b", environ) == {"AWS_PROFILE": "p", "AWS_SESSION_TOKEN": "***"}
+    assert driver_variables("gs://b", environ) == {"GOOGLE_CLOUD_PROJECT": "g"}
+    assert driver_variables("/folder", environ) == {}
 
 
 def test_one_variable_moves_every_local_byte(tmp_path):
