@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         PlannedCopy,
     )
     from cas.operations.delete import Deletion
+    from cas.operations.diagnosis import Check, CheckState, DiagnoseOptions, Diagnosis, Role
     from cas.operations.diff import Change, Diff
     from cas.operations.measure_usage import Usage, VersionUsage
     from cas.operations.move_alias import AliasMove
@@ -77,6 +78,7 @@ _MODULES = {
         "PlannedCopy",
     ),
     "cas.operations.delete": ("Deletion",),
+    "cas.operations.diagnosis": ("Check", "CheckState", "DiagnoseOptions", "Diagnosis", "Role"),
     "cas.operations.diff": ("Change", "Diff"),
     "cas.operations.measure_usage": ("Usage", "VersionUsage"),
     "cas.operations.move_alias": ("AliasMove",),
@@ -106,6 +108,8 @@ __all__ = [
     "Cancelled",
     "CasError",
     "Change",
+    "Check",
+    "CheckState",
     "ConflictError",
     "CopiedVersion",
     "CopyOptions",
@@ -113,6 +117,8 @@ __all__ = [
     "CopyPlan",
     "CorruptionError",
     "Deletion",
+    "DiagnoseOptions",
+    "Diagnosis",
     "Diff",
     "Entry",
     "EntryKind",
@@ -130,6 +136,7 @@ __all__ = [
     "PutOutcome",
     "PutPlan",
     "RefusedError",
+    "Role",
     "SkippedFile",
     "Store",
     "StoreOptions",

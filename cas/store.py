@@ -34,6 +34,8 @@ from cas.operations.compare_folder import diff_folder
 from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
 from cas.operations.copy_version import copy_versions
 from cas.operations.delete import Deletion, delete, restore
+from cas.operations.diagnose import diagnose
+from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
 from cas.operations.diff import Diff, diff_versions
 from cas.operations.get import get
 from cas.operations.init import init_store, open_store
@@ -175,6 +177,22 @@ class Store:
         counter = RequestCounter(backend)
         parts = _open_parts(counter, open_store(counter), options)
         return cls(backend, None, options, parts, counter)
+
+    @classmethod
+    def diagnose(
+        cls,
+        url: PathLike,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        options: DiagnoseOptions | None = None,
+    ) -> Diagnosis:
+        """Examine a store that may be missing, damaged, out of reach or forbidden; raise nothing.
+
+        Unless `options.read_only`, a few objects are written below `sessions/` and deleted.
+        """
+        options = options or DiagnoseOptions()
+        cache_dir = Path(options.cache_dir or cache_folder(current_environ()))
+        return diagnose(os.fspath(url), storage_options, SystemClock(), cache_dir, options)
 
     # -- the store itself
 

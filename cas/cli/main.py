@@ -34,6 +34,7 @@ COMMANDS = {
     "restore": "Bring versions back from the trash.",
     "du": "Show the bytes that versions take.",
     "config": "Show which store is in force, and why.",
+    "doctor": "Check a store: is it reachable, and what is allowed?",
     "completion": "Print the completion script for a shell.",
 }
 SYNONYMS = {"list": "ls", "remove": "rm", "upload": "put", "download": "get", "tags": "tag"}
