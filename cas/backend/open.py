@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cas.backend.base import Backend
+from cas.backend.driver_options import GCS_SCHEMES, S3_SCHEMES
 from cas.backend.local import LocalBackend
 from cas.errors import ErrorCode, InvalidInputError
-from cas.model.redaction import redact_text, remember_secrets
+from cas.model.redaction import redact_text, remember_secrets, remember_url
 
 # Two letters at least: `C:\data` is a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -54,6 +55,14 @@ def open_backend(
     # fsspec takes 0.1 s to import, which every command on a local store would pay.
     from cas.backend.fsspec_backend import open_fsspec_backend
 
+    remember_url(text)
+    scheme, _, rest = text.partition("://")
+    if scheme.lower() in S3_SCHEMES | GCS_SCHEMES and "@" in rest.partition("/")[0]:
+        raise InvalidInputError(
+            f"{redact_url(text)}: credentials cannot be part of the URL",
+            code=ErrorCode.INVALID_URL,
+            hint="leave them to the driver: a profile, variables, or options of the store",
+        )
     options = storage_options or {}
     remember_secrets(options)
     return open_fsspec_backend(text, options, shown_url=redact_url(text))

@@ -36,6 +36,7 @@ _HARMLESS = frozenset(
 
 # The query of a URL may be a signature that opens the store.
 _URL_QUERY = re.compile(r"(\w+://[^\s?'\"<>]*)\?[^\s'\"<>]*")
+_URL_PARTS = re.compile(r"\w[\w+.-]*://(?:(?P<user>[^/]*)@)?[^?]*(?:\?(?P<query>.*))?", re.DOTALL)
 _URL_USER = re.compile(r"(\w+://)[^\s/@'\"<>]*@")
 _HEADER = re.compile(
     r"(?i)\b((?:proxy-)?authorization|x-amz-security-token|cookie)\b(['\"]?\s*[:=]\s*b?['\"]?)"
@@ -90,6 +91,23 @@ def remember_secrets(options: Mapping[str, Any]) -> None:
                 _remembered[value] = None
         while len(_remembered) > _MAXIMUM_REMEMBERED:  # tokens are renewed for ever
             del _remembered[next(iter(_remembered))]
+
+
+def remember_url(url: str) -> None:
+    """Have `redact_text` hide user and password of this URL, and the values in its query.
+
+    Drivers quote them without the rest that would give them away. Without a password the user part
+    is a name, or Azure's container.
+    """
+    found = _URL_PARTS.fullmatch(url)
+    if found is None:
+        return
+    user, colon, password = (found["user"] or "").partition(":")
+    parts = [f"{user}:{password}", password] if colon else []
+    parts += [
+        value for _, _, value in (p.partition("=") for p in (found["query"] or "").split("&"))
+    ]
+    remember_secrets({"secret": {f"secret-{number}": part for number, part in enumerate(parts)}})
 
 
 def redact_text(text: str) -> str:

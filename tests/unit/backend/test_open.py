@@ -99,6 +99,16 @@ def test_a_shown_url_has_no_secrets(url, shown):
     assert redact_url(url) == shown
 
 
+@pytest.mark.parametrize("url", ["s3://key:hunter2hunter2@bucket/x", "gs://hunter2hunter2@bucket"])
+def test_credentials_in_the_url_of_a_bucket_are_refused(url):
+    """The driver would take them for a part of the bucket's name, and say so."""
+    with pytest.raises(InvalidInputError) as caught:
+        open_backend(url)
+
+    assert caught.value.code is ErrorCode.INVALID_URL
+    assert "hunter2" not in str(caught.value)
+
+
 def test_errors_about_a_url_hide_its_secrets():
     """A refused URL is shown without its password."""
     with pytest.raises(InvalidInputError) as caught:

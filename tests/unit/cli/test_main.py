@@ -8,7 +8,7 @@ import click
 import pytest
 
 from cas.cli.failures import EXIT_CODES
-from cas.cli.main import COMMANDS, SYNONYMS, main, tool
+from cas.cli.main import COMMANDS, SYNONYMS, _report, main, tool
 from cas.cli.verb import Verb
 
 LAZY = ("numpy", "fsspec", "rich", "blake3", "zstandard", "msgpack", "sqlite3", "platformdirs")
@@ -88,3 +88,21 @@ def test_debug_adds_the_traceback(capsys):
     """--debug shows where an error came from."""
     assert main(["--debug", "put", "x"]) == 2
     assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [[], ["--debug"], ["--json"]])
+def test_credentials_in_a_drivers_exception_are_not_printed(flags, capsys, monkeypatch):
+    """Signed URLs, headers, and what the environment holds, in messages and in tracebacks."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "marker-of-the-environment")
+    error = RuntimeError("request failed: marker-of-the-environment")
+    error.__cause__ = ValueError(
+        "GET https://h/b/k?X-Amz-Signature=marker-of-a-url, "
+        "headers {'Authorization': 'Bearer marker-of-a-header'}"
+    )
+
+    code = _report(error, flags)
+
+    printed = "".join(capsys.readouterr())
+    assert code == 1
+    assert "marker" not in printed
+    assert ("GET https://h/b/k" in printed) == (flags == ["--debug"])

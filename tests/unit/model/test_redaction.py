@@ -8,6 +8,7 @@ from cas.model.redaction import (
     HIDDEN,
     redact_text,
     remember_secrets,
+    remember_url,
     secret_names,
     show_options,
 )
@@ -58,6 +59,22 @@ def test_the_values_of_given_credentials_are_hidden_wherever_they_appear():
     )
 
     assert redact_text("x odd-value-4711 y public-1") == f"x {HIDDEN} y public-1"
+
+
+def test_what_a_url_held_is_hidden_also_without_the_url():
+    """A driver may take the user part for the name of a bucket."""
+    remember_url("s3://someone:pw-of-4711@bucket/x?token=token-of-4711")
+
+    text = redact_text('invalid bucket "someone:pw-of-4711@bucket", token-of-4711')
+
+    assert text == f'invalid bucket "{HIDDEN}@bucket", {HIDDEN}'
+
+
+def test_the_container_of_azure_is_no_secret():
+    """It stands where others have the user."""
+    remember_url("abfs://container-4711@account.dfs.core.windows.net/x")
+
+    assert redact_text("no container-4711") == "no container-4711"
 
 
 def test_short_values_are_not_remembered():
