@@ -34,7 +34,6 @@ from cas.operations.compare_folder import diff_folder
 from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
 from cas.operations.copy_version import copy_versions
 from cas.operations.delete import Deletion, delete, restore
-from cas.operations.diagnose import diagnose
 from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
 from cas.operations.diff import Diff, diff_versions
 from cas.operations.get import get
@@ -190,6 +189,9 @@ class Store:
 
         Unless `options.read_only`, a few objects are written below `sessions/` and deleted.
         """
+        # 30 ms, for importlib.metadata and others, that other commands need not spend.
+        from cas.operations.diagnose import diagnose
+
         options = options or DiagnoseOptions()
         cache_dir = Path(options.cache_dir or cache_folder(current_environ()))
         return diagnose(os.fspath(url), storage_options, SystemClock(), cache_dir, options)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cas.backend.base import Backend
-from cas.backend.driver_options import GCS_SCHEMES, S3_SCHEMES
+from cas.backend.driver_options import GCS_SCHEMES, S3_SCHEMES, SFTP_SCHEMES
 from cas.backend.local import LocalBackend
+from cas.backend.one_at_a_time import OneAtATimeBackend
 from cas.errors import ErrorCode, InvalidInputError
 from cas.model.redaction import redact_text, remember_secrets, remember_url
 
@@ -65,7 +66,8 @@ def open_backend(
         )
     options = storage_options or {}
     remember_secrets(options)
-    return open_fsspec_backend(text, options, shown_url=redact_url(text))
+    backend = open_fsspec_backend(text, options, shown_url=redact_url(text))
+    return OneAtATimeBackend(backend) if scheme.lower() in SFTP_SCHEMES else backend
 
 
 def redact_url(url: str) -> str:

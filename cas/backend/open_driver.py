@@ -81,7 +81,7 @@ def open_filesystem(
         ) from error
     except Exception as error:
         raise as_cas_error(error, shown_url) from error
-    return filesystem, root
+    return filesystem, root.rstrip("/")
 
 
 _NOWHERE = logging.NullHandler()
