@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from cas.backend.base import Backend
-from cas.backend.driver_options import GCS_SCHEMES, S3_SCHEMES, SFTP_SCHEMES
+from cas.backend.driver_options import GCS_SCHEMES, S3_SCHEMES, SFTP_SCHEMES, scheme_of
 from cas.backend.local import LocalBackend
+from cas.backend.obstore_options import as_obstore_arguments
 from cas.backend.one_at_a_time import OneAtATimeBackend
+from cas.environment import current_environ
 from cas.errors import ErrorCode, InvalidInputError
 from cas.model.redaction import redact_text, remember_secrets, remember_url
 
@@ -53,21 +56,47 @@ def open_backend(
         if re.match(r"/[A-Za-z]:", path) and os.name == "nt":
             path = path[1:]
         return LocalBackend(_expand(path), create_root=create)
-    # fsspec takes 0.1 s to import, which every command on a local store would pay.
-    from cas.backend.fsspec_backend import open_fsspec_backend
-
+    options = storage_options or {}
     remember_url(text)
-    scheme, _, rest = text.partition("://")
-    if scheme.lower() in S3_SCHEMES | GCS_SCHEMES and "@" in rest.partition("/")[0]:
+    remember_secrets(options)
+    _refuse_credentials(text)
+    open_driver = partial(_open_driver, text, options, redact_url(text))
+    return _open_natively(text, options, open_driver) or open_driver()
+
+
+def _refuse_credentials(url: str) -> None:
+    place = url.partition("://")[2].partition("/")[0]
+    if scheme_of(url) in S3_SCHEMES | GCS_SCHEMES and "@" in place:
         raise InvalidInputError(
-            f"{redact_url(text)}: credentials cannot be part of the URL",
+            f"{redact_url(url)}: credentials cannot be part of the URL",
             code=ErrorCode.INVALID_URL,
             hint="leave them to the driver: a profile, variables, or options of the store",
         )
-    options = storage_options or {}
-    remember_secrets(options)
-    backend = open_fsspec_backend(text, options, shown_url=redact_url(text))
-    return OneAtATimeBackend(backend) if scheme.lower() in SFTP_SCHEMES else backend
+
+
+def _open_driver(url: str, options: Mapping[str, Any], shown_url: str) -> Backend:
+    # fsspec takes 0.1 s to import, which every command on a local store would pay.
+    from cas.backend.fsspec_backend import open_fsspec_backend
+
+    backend = open_fsspec_backend(url, options, shown_url=shown_url)
+    return OneAtATimeBackend(backend) if scheme_of(url) in SFTP_SCHEMES else backend
+
+
+def _open_natively(
+    url: str, options: Mapping[str, Any], open_instead: Callable[[], Backend]
+) -> Backend | None:
+    """Open an S3 store by obstore, where that is installed and can do what is asked for."""
+    if scheme_of(url) not in S3_SCHEMES or "?" in url:
+        return None
+    bucket, _, root = url.partition("://")[2].partition("/")
+    arguments = as_obstore_arguments(bucket, options, current_environ())
+    if arguments is None or not bucket:
+        return None
+    try:
+        from cas.backend.obstore_backend import ObstoreBackend  # an extra: cas-store[fast]
+    except ImportError:
+        return None
+    return ObstoreBackend(arguments, root, url=redact_url(url), open_instead=open_instead)
 
 
 def redact_url(url: str) -> str:
