@@ -82,6 +82,10 @@ def show_get(console: Console, outcome: GetOutcome) -> int:
             f"wrote {format_size(outcome.written_bytes)}, "
             f"{format_count(outcome.unchanged_files, 'file')} already there"
         )
+        if outcome.copied_bytes:
+            console.detail(f"copied {format_size(outcome.copied_bytes)} from local files")
+        if outcome.resumed_bytes:
+            console.detail(f"resumed: {format_size(outcome.resumed_bytes)} fetched before")
     return INCOMPLETE_EXIT if outcome.skipped else 0
 
 

@@ -141,6 +141,13 @@ class TableReader:
         self.remember(ref.blob_id, table)
         return table
 
+    def read_range(self, ref: BlobRef, start: int, stop: int) -> bytes:
+        """Return bytes `start` to `stop` of a data blob, not verified.
+
+        Raises as `read_range` does.
+        """
+        return read_range(self._backend, ref.id, start, stop)
+
     def remember(self, blob_id: bytes, table: BlobTable) -> None:
         """Keep a table that is known to be right."""
         with self._lock:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from blake3 import blake3
@@ -26,14 +26,17 @@ from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.model.names import Ref
 from cas.model.progress import Cancel, Progress
 from cas.objects.parts import StoreParts
+from cas.operations.gather_seeds import cut_seeds, existing_seeds, scan_seeds
 from cas.operations.outcomes import GetOptions, GetOutcome
 from cas.operations.pinned import PinnedVersion
 from cas.operations.select import SelectedPage, Selection, select_pages
 from cas.operations.version_pages import PageContents
 from cas.transfer.budget import MemoryBudget
-from cas.transfer.download import Download, DownloadTools, WantedFile
+from cas.transfer.download import Download, DownloadCounts, DownloadTools, WantedFile
 from cas.transfer.existing import Expected, matches_entry
+from cas.transfer.leftovers import Leftovers
 from cas.transfer.safe_paths import find_conflicts, leads_outside
+from cas.transfer.seeds import Seed, SeedIndex
 from cas.transfer.target import PendingFile, TargetTree, require_folder
 from cas.transfer.tree import SkippedFile
 
@@ -51,9 +54,29 @@ class _Tally:
     size: int = 0
     unchanged_files: int = 0
     fetched_bytes: int = 0
+    written_files: int = 0
     written_bytes: int = 0
+    copied_bytes: int = 0
+    resumed_bytes: int = 0
+    wanted_files: int = 0
+    attempts: int = 0
     skipped: list[SkippedFile] = field(default_factory=list)
     links: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Begin a pass over the version; what earlier ones moved stays counted."""
+        self.attempts += 1
+        self.total_files = self.total_bytes = self.files = self.size = self.wanted_files = 0
+        self.skipped.clear()
+        self.links.clear()
+
+    def add(self, counts: DownloadCounts) -> None:
+        """Add what a download did."""
+        self.written_files += counts.done_files
+        self.written_bytes += counts.done_bytes
+        self.fetched_bytes += counts.fetched_bytes
+        self.copied_bytes += counts.copied_bytes
+        self.resumed_bytes += counts.resumed_bytes
 
 
 def get(
@@ -69,30 +92,18 @@ def get(
         OSError: a local file cannot be written.
     """
     started = monotonic_seconds()
-    cancel = options.cancel or Cancel()
     root = os.fsencode(os.path.abspath(dest))
     require_folder(root)
-    selection = select_pages(version, path_to_bytes(path), options.include, options.exclude)
+    wanted = _Wanted(
+        selection=select_pages(version, path_to_bytes(path), options.include, options.exclude),
+        is_whole=not (path or options.include or options.exclude),
+        seeds=scan_seeds(options.seeds, options.cancel or Cancel()),
+        is_verified=(
+            version.is_digest_pinned if options.verify_files is None else options.verify_files
+        ),
+    )
     tally = _Tally()
-    paths = [one for page in selection.pages() for one in page.targets]
-    if not paths and (path or options.include or options.exclude):
-        raise _nothing(version, path)
-    is_new = not os.path.isdir(root) or not os.listdir(root)
-    target = TargetTree(root)
-    try:
-        _refuse_conflicts(paths, root)
-        del paths
-        present = _Present(target, is_new=is_new)
-        _tally_and_refuse_changes(selection, present, options, tally, cancel)
-        is_verified = options.verify_files
-        if is_verified is None:
-            is_verified = version.is_digest_pinned
-        finish = _finish_verified if is_verified else _finish
-        for batch in _batches(selection, present, target, tally):
-            _fetch(parts, batch, target, options, tally, finish)
-        _make_links(target, options, tally)
-    finally:
-        target.close()
+    version.pages.following_moves(lambda: _fill(parts, version, wanted, root, options, tally))
     return GetOutcome(
         artifact=str(version.record.artifact),
         number=version.record.number,
@@ -102,10 +113,63 @@ def get(
         size=tally.size,
         fetched_bytes=tally.fetched_bytes,
         written_bytes=tally.written_bytes,
+        copied_bytes=tally.copied_bytes,
+        resumed_bytes=tally.resumed_bytes,
         unchanged_files=tally.unchanged_files,
         skipped=tuple(tally.skipped),
         seconds=monotonic_seconds() - started,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What is to be written, and how: `is_whole` for all of the version, `seeds` as named by the
+    user, `is_verified` to hash whole files.
+    """
+
+    selection: Selection
+    is_whole: bool
+    seeds: Sequence[Seed]
+    is_verified: bool
+
+
+def _fill(
+    parts: StoreParts,
+    version: PinnedVersion,
+    wanted: _Wanted,
+    root: bytes,
+    options: GetOptions,
+    tally: _Tally,
+) -> None:
+    """Bring the target to what the version holds, from wherever it stands."""
+    tally.begin()
+    selection = wanted.selection
+    paths = [one for page in selection.pages() for one in page.targets]
+    if not paths and not wanted.is_whole:
+        raise _nothing(version, path_to_text(selection.prefix))
+    is_new = not os.path.isdir(root) or not os.listdir(root)
+    target = TargetTree(root)
+    leftovers = Leftovers(target)
+    try:
+        _refuse_conflicts(paths, root)
+        present = _Present(target, is_new=is_new)
+        changed = _tally_and_refuse_changes(selection, present, options, tally)
+        if not is_new:
+            leftovers.collect({os.path.dirname(path) for path in paths}, paths)
+        del paths
+        index = None
+        if tally.wanted_files:
+            smallest = parts.cutter.profile.average
+            seeds = [*leftovers.seeds, *existing_seeds(target, changed, smallest), *wanted.seeds]
+            index = cut_seeds(parts, options, seeds)
+        finish = _finish_verified if wanted.is_verified else _finish
+        for batch in _batches(selection, present, target, tally):
+            _fetch(parts, batch, target, options, tally, _Sources(index, finish))
+        _make_links(target, options, tally)
+        leftovers.remove()
+    finally:
+        leftovers.close()
+        target.close()
 
 
 def _nothing(version: PinnedVersion, path: str) -> CasError:
@@ -171,9 +235,14 @@ class _Present:
 
 
 def _tally_and_refuse_changes(
-    selection: Selection, present: _Present, options: GetOptions, tally: _Tally, cancel: Cancel
-) -> None:
-    """Count what there is to do, and find every local file that stands in the way."""
+    selection: Selection, present: _Present, options: GetOptions, tally: _Tally
+) -> list[bytes]:
+    """Count what there is to do; return the paths of local files that are to be replaced.
+
+    Raises:
+        AlreadyExistsError: local files stand in the way.
+    """
+    cancel = options.cancel or Cancel()
     changed: list[bytes] = []
     blocked: list[bytes] = []
     for page in selection.pages():
@@ -186,6 +255,11 @@ def _tally_and_refuse_changes(
                 tally.total_bytes += int(page.page.sizes[row])
             link = contents.inline(row) if kind == EntryKind.SYMLINK else None
             reason = present.differs(page.page, row, path, link)
+            if kind == EntryKind.FILE:
+                is_there = path in present.unchanged
+                tally.wanted_files += not is_there
+                # A later pass finds there what the first one wrote.
+                tally.unchanged_files += is_there and tally.attempts == 1
             if reason is not None:
                 (changed if reason == "differs" else blocked).append(path)
     if blocked or (changed and not options.overwrite):
@@ -199,6 +273,15 @@ def _tally_and_refuse_changes(
             code=ErrorCode.TARGET_EXISTS,
             hint="move them away" if blocked else "--overwrite replaces them",
         )
+    return changed
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Local chunks to use, and how a file is finished."""
+
+    index: SeedIndex | None
+    finish: Callable[[WantedFile, PendingFile], None]
 
 
 def _fetch(
@@ -207,7 +290,7 @@ def _fetch(
     target: TargetTree,
     options: GetOptions,
     tally: _Tally,
-    finish: Callable[[WantedFile, PendingFile], None],
+    sources: _Sources,
 ) -> None:
     def report() -> None:
         _report(options, tally, download)
@@ -221,12 +304,14 @@ def _fetch(
             jobs=options.jobs or parts.jobs,
             cancel=options.cancel or Cancel(),
             report=report,
-            finished=finish,
+            finished=sources.finish,
+            seeds=sources.index,
         ),
     )
-    download.run(batch)
-    tally.fetched_bytes += download.counts.fetched_bytes
-    tally.written_bytes += sum(file.size for file in batch)
+    try:
+        download.run(batch)
+    finally:
+        tally.add(download.counts)
 
 
 def _batches(
@@ -259,8 +344,8 @@ def _add_wanted(
             tally.files += 1
             tally.size += sizes[row]
         if path in present.unchanged:
-            tally.unchanged_files += kind == EntryKind.FILE
-        elif kind == EntryKind.FILE:
+            continue
+        if kind == EntryKind.FILE:
             extents = contents.extents(row)
             batch.append(
                 WantedFile(
@@ -321,7 +406,7 @@ def _report(options: GetOptions, tally: _Tally, download: Download) -> None:
         Progress(
             phase="get",
             total_files=tally.total_files,
-            done_files=tally.unchanged_files + counts.done_files,
+            done_files=tally.unchanged_files + tally.written_files + counts.done_files,
             total_bytes=tally.total_bytes,
             done_bytes=tally.written_bytes + counts.written_bytes,
             sent_bytes=tally.fetched_bytes + counts.fetched_bytes,

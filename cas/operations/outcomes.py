@@ -128,6 +128,8 @@ class GetOptions:
         outside_links: make links that lead out of the target, too.
         verify_files: also hash every whole file and compare it with the manifest; None does so
             when the reference was a digest.
+        seeds: local files or folders to take bytes from, whatever their names, such as a copy of
+            an earlier version; only what none of them holds is fetched.
         jobs: threads; None takes the store's.
     """
 
@@ -136,6 +138,7 @@ class GetOptions:
     overwrite: bool = False
     outside_links: bool = False
     verify_files: bool | None = None
+    seeds: tuple[str, ...] = ()
     jobs: int | None = None
     progress: ProgressSink | None = None
     cancel: Cancel | None = None
@@ -143,7 +146,15 @@ class GetOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetOutcome:
-    """What a get did. Sizes in bytes; `files` counts those that the target holds now."""
+    """What a get did. Sizes in bytes; `files` counts those that the target holds now.
+
+    Attributes:
+        fetched_bytes: file content fetched from the store, compressed as it is there.
+        written_bytes: size of the files that were written.
+        copied_bytes: how many of those came out of local files: replaced ones, and seeds.
+        resumed_bytes: how many came out of what an interrupted get had left in the target.
+        unchanged_files: files that were there already.
+    """
 
     artifact: str
     number: int
@@ -153,6 +164,8 @@ class GetOutcome:
     size: int
     fetched_bytes: int
     written_bytes: int
+    copied_bytes: int
+    resumed_bytes: int
     unchanged_files: int
     skipped: tuple[SkippedFile, ...]
     seconds: float

@@ -31,6 +31,11 @@ class Selection:
         self._prefix = prefix
         self._wants = wants
 
+    @property
+    def prefix(self) -> bytes:
+        """The path in the version at or below which everything lies; empty for all of it."""
+        return self._prefix
+
     def pages(self) -> Iterator[SelectedPage]:
         """Yield the wanted rows, page by page, in path order."""
         prefix = self._prefix

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
-from cas.errors import CorruptionError, ErrorCode
+from cas.errors import CorruptionError, ErrorCode, NotFoundError
 from cas.format.manifest import (
     HOLE,
     DigestBuilder,
@@ -17,13 +19,15 @@ from cas.format.manifest import (
     page_entry,
     root_page_location,
 )
-from cas.format.version import VersionRecord
+from cas.format.version import MoveKind, VersionRecord
 from cas.model.entry import Entry, PageLocation
 from cas.objects.blob_list import BlobRef
 from cas.objects.parts import StoreParts
+from cas.objects.versions import list_slots, read_last_move, read_root_location
 from cas.transfer.reading import FileContent
 
 Extent = tuple[BlobRef | None, int, int, int]
+Result = TypeVar("Result")
 
 
 class VersionPages:
@@ -33,6 +37,40 @@ class VersionPages:
         self._parts = parts
         self._record = record
         self._location = root
+        self._lock = threading.Lock()
+
+    def following_moves(self, read: Callable[[], Result]) -> Result:
+        """Call what reads objects of this version; again if they were moved meanwhile (R3).
+
+        Raises:
+            NotFoundError: the version was deleted for good while it was read.
+            CorruptionError: an object is missing though nobody moved it, or another reason.
+        """
+        while True:
+            seen = self._location
+            try:
+                return read()
+            except CorruptionError as error:
+                if error.code is not ErrorCode.MISSING_OBJECT:
+                    raise
+                self._look_again(seen, error)
+
+    def _look_again(self, seen: PageLocation, error: CorruptionError) -> None:
+        """Find out why an object is missing, and where the version lies now."""
+        with self._lock:
+            if self._location != seen:
+                return  # another thread was here first
+            record = self._record
+            listing = list_slots(self._parts.backend, record.artifact)
+            if read_last_move(self._parts.backend, listing, record.number) is MoveKind.PURGE:
+                raise NotFoundError(
+                    f"{record.artifact}:v{record.number} was deleted for good while it was read",
+                    code=ErrorCode.VERSION_DELETED,
+                ) from error
+            root = read_root_location(self._parts.backend, listing, record)
+            if root == seen:
+                raise error
+            self._location = root
 
     @property
     def root(self) -> Root:

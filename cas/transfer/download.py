@@ -1,4 +1,7 @@
-"""Fetching files: plan reads, get ranges in parallel, verify every chunk, write in place."""
+"""Fetching files: plan reads, get ranges in parallel, verify every chunk, write in place.
+
+Chunks that a local file holds are copied instead, and verified where they arrived.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,31 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from blake3 import blake3
 
 from cas.backend.base import Backend
-from cas.errors import CorruptionError, ErrorCode
+from cas.errors import BackendError, CorruptionError, ErrorCode
 from cas.format.blob import BlobTable
 from cas.model.entry import path_to_text
-from cas.model.progress import Cancel
+from cas.model.progress import Cancel, Cancelled
 from cas.objects.blob_list import BlobRef
-from cas.objects.blobs import TableReader, decode_data_frame, read_range
+from cas.objects.blobs import TableReader, decode_data_frame
 from cas.transfer.budget import MemoryBudget
-from cas.transfer.plan import Placement, Read, plan_reads
+from cas.transfer.plan import Placement, Read, limits_of, plan_reads
+from cas.transfer.seed_reader import SeedReader, batch_copies, wrong_chunks
+from cas.transfer.seeds import LocalCopy, SeedIndex
 from cas.transfer.target import PendingFile, TargetTree
 
 TABLES_AHEAD = 8
 INLINE_BATCH = 256
 FEW_PLACEMENTS = 16
+# Less is fetched again faster than anybody minds.
+KEPT_BYTES = 1 << 20
+
+Wanted = dict[bytes, tuple[BlobRef, list[Placement]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -55,17 +65,29 @@ class _Progressing:
 
 @dataclass(slots=True)
 class DownloadCounts:
-    """What a download did so far; sizes in bytes."""
+    """What a download did so far; sizes in bytes.
+
+    Attributes:
+        done_bytes: of the files that are complete.
+        written_bytes: written to files, wherever it came from.
+        fetched_bytes: fetched from the store, as it is there.
+        copied_bytes: written out of local files.
+        resumed_bytes: written out of what an interrupted get left behind.
+    """
 
     done_files: int = 0
+    done_bytes: int = 0
     written_bytes: int = 0
     fetched_bytes: int = 0
+    copied_bytes: int = 0
+    resumed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadTools:
-    """How a download works: `budget` bounds the bytes in flight, `jobs` is the number of threads,
-    and `finished` lets each file appear once all of it is written.
+    """How a download works: `budget` bounds the bytes in flight, `jobs` is the number of threads
+    that decode and write, `finished` lets each file appear once all of it is written, and `seeds`
+    are local files that may hold chunks.
     """
 
     budget: MemoryBudget
@@ -73,6 +95,7 @@ class DownloadTools:
     cancel: Cancel
     report: Callable[[], None]
     finished: Callable[[WantedFile, PendingFile], None]
+    seeds: SeedIndex | None = None
 
 
 class Download:
@@ -85,11 +108,14 @@ class Download:
     def __init__(
         self, backend: Backend, tables: TableReader, target: TargetTree, tools: DownloadTools
     ) -> None:
-        self._backend = backend
         self._tables = tables
         self._target = target
         self._budget = tools.budget
-        self._jobs = tools.jobs
+        self._seeds = tools.seeds
+        self._limits = limits_of(backend.capabilities)
+        self._threads = max(tools.jobs, self._limits.in_flight)
+        # Threads wait for the backend in any number; at most `jobs` of them work at a time.
+        self._working = threading.BoundedSemaphore(tools.jobs)
         self._cancel = tools.cancel
         self._report = tools.report
         self._finished = tools.finished
@@ -97,10 +123,12 @@ class Download:
         # Threads that make short system calls hand the GIL to and fro: one at a time writes small
         # files, while the others fetch, decode and verify.
         self._placing = threading.Lock()
+        self._failed: list[tuple[BlobRef, Placement]] = []
         self.counts = DownloadCounts()
 
     def run(self, files: Sequence[WantedFile]) -> None:
-        """Fetch the files; those that were begun and not finished are removed on failure.
+        """Fetch the files. On failure those that were begun are removed, but big ones are left
+        under their temporary names if a second attempt may well succeed.
 
         Raises:
             CorruptionError: the store has other bytes than it must, or none.
@@ -111,7 +139,7 @@ class Download:
             _Progressing(file, sum(e[2] for e in file.extents if e[0] is not None))
             for file in files
         ]
-        pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="cas-get")
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="cas-get")
         try:
             small = [one for one in progressing if one.chunks_left == 0]
             for start in range(0, len(small), INLINE_BATCH):
@@ -120,22 +148,26 @@ class Download:
                 for one in batch:
                     self._complete(one)
                 self._report()
-            self._run_reads(pool, progressing)
-        except BaseException:
+            self._run_tasks(pool, self._tasks(pool, _by_blob(progressing), progressing))
+            while self._failed:
+                # Seeds that changed since they were cut: the store has what they had.
+                wanted, self._failed, self._seeds = _regroup(self._failed), [], None
+                self._run_tasks(pool, self._tasks(pool, wanted, progressing))
+        except BaseException as error:
             pool.shutdown(wait=True, cancel_futures=True)
-            for one in progressing:
-                if one.pending is not None:
-                    one.pending.discard()
+            _abandon(progressing, error)
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run_reads(self, pool: ThreadPoolExecutor, files: list[_Progressing]) -> None:
+    def _run_tasks(
+        self, pool: ThreadPoolExecutor, tasks: Iterator[tuple[int, Callable[[], None]]]
+    ) -> None:
         window: deque[tuple[int, Future[None]]] = deque()
         try:
-            for size, work in self._reads(pool, files):
+            for size, work in tasks:
                 self._cancel.check()
-                while len(window) > 4 * self._jobs or not self._budget.try_acquire(size):
+                while len(window) > 4 * self._threads or not self._budget.try_acquire(size):
                     self._take(*window.popleft())
                 window.append((size, pool.submit(work)))
             while window:
@@ -154,57 +186,66 @@ class Download:
             self._budget.release(size)
         self._report()
 
-    def _reads(
-        self, pool: ThreadPoolExecutor, files: list[_Progressing]
+    def _tasks(
+        self, pool: ThreadPoolExecutor, wanted: Wanted, files: list[_Progressing]
     ) -> Iterator[tuple[int, Callable[[], None]]]:
-        """Yield the bytes each read holds in memory, and what does it, in the order of blobs."""
-        placements: dict[bytes, list[Placement]] = {}
-        refs: dict[bytes, BlobRef] = {}
-        for number, one in enumerate(files):
-            offset = 0
-            for ref, first, chunks, length in one.wanted.extents:
-                if ref is not None:
-                    refs[ref.blob_id] = ref
-                    placements.setdefault(ref.blob_id, []).append(
-                        Placement(number, offset, first, first + chunks, length)
-                    )
-                offset += length
-        order = list(placements)
+        """Yield the bytes each task holds in memory, and what does it, in the order of blobs."""
+        order = list(wanted)
+        tables_ahead = max(TABLES_AHEAD, self._limits.in_flight)
         ahead: deque[Future[BlobTable]] = deque()
         for at, blob_id in enumerate(order):
-            while len(ahead) < min(TABLES_AHEAD, len(order) - at):
-                ahead.append(pool.submit(self._tables.read, refs[order[at + len(ahead)]]))
+            while len(ahead) < min(tables_ahead, len(order) - at):
+                ahead.append(pool.submit(self._tables.read, wanted[order[at + len(ahead)]][0]))
             table = ahead.popleft().result()
-            _check_placements(blob_id, table, placements[blob_id], files)
-            for read in plan_reads(table, placements.pop(blob_id)):
-                yield (
-                    read.stop - read.start + int(table.frame_raw.max()),
-                    lambda r=read, t=table, b=refs[blob_id]: self._fetch(b, t, r, files),  # type: ignore[misc]
-                )
+            ref, placements = wanted.pop(blob_id)
+            _check_placements(blob_id, table, placements, files)
+            if self._seeds is not None:
+                copies, placements = self._seeds.split(table, placements)
+                for batch in batch_copies(copies):
+                    size = max(copy.placement.length for copy in batch)
+                    yield size, partial(self._copy, self._seeds, ref, table, batch, files)
+            for read in plan_reads(table, placements, self._limits):
+                yield read.memory_bytes, partial(self._fetch, ref, table, read, files)
 
     def _fetch(self, ref: BlobRef, table: BlobTable, read: Read, files: list[_Progressing]) -> None:
         if self._cancel.is_set():
             return
-        content = memoryview(read_range(self._backend, ref.id, read.start, read.stop))
-        chunks = _chunks_of(read)
-        frames = table.chunk_frames[chunks]
-        raws: dict[int, memoryview] = {}
-        for frame in np.unique(frames).tolist():
-            start = int(table.frame_offsets[frame]) - read.start
-            stop = (
-                int(table.frame_offsets[frame + 1]) - read.start
-                if frame + 1 < read.stop_frame
-                else len(content)
-            )
-            raw = decode_data_frame(
-                ref.blob_id, table, frame, content[start:stop], chunks[frames == frame]
-            )
-            raws[frame] = memoryview(raw)
-        with self._placing if len(read.placements) > FEW_PLACEMENTS else nullcontext():
-            for placement in read.placements:
-                self._place(files[placement.file], placement, table, raws)
+        content = memoryview(self._tables.read_range(ref, read.start, read.stop))
         with self._lock:
             self.counts.fetched_bytes += len(content)
+        with self._working:
+            raws = _decode(ref.blob_id, table, read, content)
+            with self._placing if len(read.placements) > FEW_PLACEMENTS else nullcontext():
+                for placement in read.placements:
+                    self._place(files[placement.file], placement, table, raws)
+
+    def _copy(
+        self,
+        seeds: SeedIndex,
+        ref: BlobRef,
+        table: BlobTable,
+        copies: Sequence[LocalCopy],
+        files: list[_Progressing],
+    ) -> None:
+        """Copy chunks out of seeds; those that turn out to be others are noted, to be fetched."""
+        with self._working, SeedReader(seeds) as reader:
+            for copy in copies:
+                if self._cancel.is_set():
+                    return
+                one, placement = files[copy.placement.file], copy.placement
+                pending = self._begin(one)
+                with one.writing:
+                    arrived = reader.copy(copy, pending)
+                wrong = wrong_chunks(placement, pending, table) if arrived else [placement]
+                size = placement.length - sum(part.length for part in wrong)
+                with self._lock:
+                    self._failed += [(ref, part) for part in wrong]
+                    if seeds.seeds[copy.seed].is_leftover:
+                        self.counts.resumed_bytes += size
+                    else:
+                        self.counts.copied_bytes += size
+                missing = sum(part.stop - part.first for part in wrong)
+                self._note_written(one, placement.stop - placement.first - missing, size)
 
     def _place(
         self,
@@ -214,18 +255,18 @@ class Download:
         raws: dict[int, memoryview],
     ) -> None:
         """Write the chunks of a placement; finish the file if they were the last ones."""
-        wanted = one.wanted
-        if len(wanted.extents) == 1 and wanted.extents[0][2] == 1:
-            _check_single(wanted, table, placement.first)
         pending = self._begin(one)
         # The kernel lets one thread at a time write to a file; others would spin meanwhile.
         with one.writing:
             offset = self._write(pending, placement, table, raws)
+        self._note_written(one, placement.stop - placement.first, offset - placement.offset)
+
+    def _note_written(self, one: _Progressing, chunks: int, size: int) -> None:
         with one.lock:
-            one.chunks_left -= placement.stop - placement.first
+            one.chunks_left -= chunks
             is_complete = one.chunks_left == 0
         with self._lock:
-            self.counts.written_bytes += offset - placement.offset
+            self.counts.written_bytes += size
         if is_complete:
             self._complete(one)
 
@@ -274,6 +315,65 @@ class Download:
         one.pending = None
         with self._lock:
             self.counts.done_files += 1
+            self.counts.done_bytes += wanted.size
+
+
+def _by_blob(files: Sequence[_Progressing]) -> Wanted:
+    """Group what the files need by blob, in the order in which blobs are first needed."""
+    wanted: Wanted = {}
+    for number, one in enumerate(files):
+        offset = 0
+        for ref, first, chunks, length in one.wanted.extents:
+            if ref is not None:
+                placement = Placement(number, offset, first, first + chunks, length)
+                found = wanted.get(ref.blob_id)
+                if found is None:
+                    wanted[ref.blob_id] = (ref, [placement])
+                else:
+                    found[1].append(placement)
+            offset += length
+    return wanted
+
+
+def _regroup(failed: Sequence[tuple[BlobRef, Placement]]) -> Wanted:
+    wanted: Wanted = {}
+    for ref, placement in failed:
+        wanted.setdefault(ref.blob_id, (ref, []))[1].append(placement)
+    return wanted
+
+
+def _abandon(files: Sequence[_Progressing], error: BaseException) -> None:
+    """Remove files that are not complete, or leave them for the next get if one can be expected.
+
+    A full disk or a damaged store is no reason to keep anything.
+    """
+    goes_on = isinstance(error, (BackendError, Cancelled, KeyboardInterrupt))
+    for one in files:
+        pending = one.pending
+        if pending is not None:
+            if goes_on and one.wanted.size >= KEPT_BYTES:
+                pending.keep()
+            else:
+                pending.discard()
+
+
+def _decode(
+    blob_id: bytes, table: BlobTable, read: Read, content: memoryview
+) -> dict[int, memoryview]:
+    """Return the raw bytes of the frames of a read that hold wanted chunks, all verified."""
+    chunks = _chunks_of(read)
+    frames = table.chunk_frames[chunks]
+    raws: dict[int, memoryview] = {}
+    for frame in np.unique(frames).tolist():
+        start = int(table.frame_offsets[frame]) - read.start
+        stop = (
+            int(table.frame_offsets[frame + 1]) - read.start
+            if frame + 1 < read.stop_frame
+            else len(content)
+        )
+        raw = decode_data_frame(blob_id, table, frame, content[start:stop], chunks[frames == frame])
+        raws[frame] = memoryview(raw)
+    return raws
 
 
 def _chunks_of(read: Read) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -297,6 +397,9 @@ def _check_placements(
                 f"{path_to_text(wanted.path)}: its page and blob {blob_id.hex()[:12]} disagree",
                 code=ErrorCode.MALFORMED_OBJECT,
             )
+        wanted = files[placement.file].wanted
+        if len(wanted.extents) == 1 and wanted.extents[0][2] == 1:
+            _check_single(wanted, table, placement.first)
 
 
 def _check_single(wanted: WantedFile, table: BlobTable, row: int) -> None:

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.format.blob import CHUNK_BYTES, FRAME_HEAD_BYTES, BlobTable
-
-# A gap up to this is cheaper to fetch than another round trip costs at 100 MB/s and 10 ms.
-MAXIMUM_GAP_BYTES = 1 << 20
-MAXIMUM_READ_BYTES = 8 << 20
+from cas.backend.base import Capabilities
+from cas.format.blob import CHUNK_BYTES, CODEC_RAW, FRAME_HEAD_BYTES, BlobTable
+from cas.model.units import KIB, MIB
 
 Int64s = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """What shapes the reads of a kind of backend.
+
+    Attributes:
+        gap_bytes: unwanted bytes between two wanted frames that are fetched along with them.
+        read_bytes: no read of several frames is longer.
+        raw_bytes: nor do its frames decode to more: what compresses well takes memory, too.
+        in_flight: reads that wait for the backend at the same time; 0 for one per worker thread.
+    """
+
+    gap_bytes: int
+    read_bytes: int = 8 * MIB
+    raw_bytes: int = 32 * MIB
+    in_flight: int = 0
+
+
+# A disk gives 1 GB/s or more, and a read costs this library some 0.2 ms. While one thread waits
+# for a disk the others decode, so more reads than workers would only take memory.
+LOCAL_READS = ReadLimits(gap_bytes=256 * KIB)
+# A connection gives about 100 MB/s, and the answer to a request begins after 10 ms or more. The
+# number in flight has nothing to do with CPUs, only with latency: 32 reads of 8 MiB keep 10 Gbit/s
+# busy at 200 ms, if the memory budget allows as many.
+REMOTE_READS = ReadLimits(gap_bytes=1 * MIB, in_flight=32)
+
+
+def limits_of(capabilities: Capabilities) -> ReadLimits:
+    """Return the limits for a backend."""
+    return LOCAL_READS if capabilities.local else REMOTE_READS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,67 +61,66 @@ class Placement:
 class Read:
     """One ranged GET: bytes `start` to `stop` of a blob, which hold frames `first_frame` to
     `stop_frame`, and what to do with the chunks in them.
+
+    `memory_bytes` is what fetching and decoding hold in memory.
     """
 
     start: int
     stop: int
     first_frame: int
     stop_frame: int
+    memory_bytes: int
     placements: tuple[Placement, ...]
 
 
 def plan_reads(
-    table: BlobTable,
-    placements: list[Placement],
-    *,
-    max_gap_bytes: int = MAXIMUM_GAP_BYTES,
-    max_read_bytes: int = MAXIMUM_READ_BYTES,
+    table: BlobTable, placements: Sequence[Placement], limits: ReadLimits = LOCAL_READS
 ) -> list[Read]:
     """Group the frames of one blob that hold the wanted chunks into as few reads as allowed.
 
-    Frames share a read when the gap between them is at most `max_gap_bytes`; a read of several
-    frames spans at most `max_read_bytes`. A placement that crosses reads is split.
+    A placement that crosses reads is split.
 
     Returns:
         Reads in the order of the blob. Every wanted chunk is in exactly one of them.
     """
     if not placements:
         return []
-    frame_ends = _frame_ends(table)
-    frames = _wanted_frames(table, placements)
-    groups = _group(
-        frames, table.frame_offsets.astype(np.int64), frame_ends, max_gap_bytes, max_read_bytes
-    )
-    first_chunks = table.first_chunks
-    lengths = table.chunk_lengths.astype(np.int64)
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    offsets, ends = table.frame_offsets.astype(np.int64), _frame_ends(table)
+    groups = _group(_wanted_frames(table, placements), offsets, ends, _decoded(table), limits)
+    starts = np.zeros(len(table.chunk_lengths) + 1, np.int64)
+    np.cumsum(table.chunk_lengths, out=starts[1:])
     ordered = sorted(placements, key=lambda placement: placement.first)
+    open_ones: list[Placement] = []  # that began before the group and may reach into it
+    at = 0
     reads: list[Read] = []
-    begin = 0
-    for first_frame, stop_frame in groups:
-        low, high = int(first_chunks[first_frame]), int(first_chunks[stop_frame])
-        inside: list[Placement] = []
-        while begin < len(ordered) and ordered[begin].stop <= low:
-            begin += 1
-        for placement in ordered[begin:]:
-            if placement.first >= high:
-                break
-            if placement.stop <= low:
-                continue
-            first, stop = max(low, placement.first), min(high, placement.stop)
-            offset = placement.offset + int(starts[first] - starts[placement.first])
-            length = int(starts[stop] - starts[first])
-            inside.append(Placement(placement.file, offset, first, stop, length))
-        reads.append(
-            Read(
-                int(table.frame_offsets[first_frame]),
-                int(frame_ends[stop_frame - 1]),
-                first_frame,
-                stop_frame,
-                tuple(inside),
-            )
-        )
+    for group in groups:
+        low = int(table.first_chunks[group.first])
+        high = int(table.first_chunks[group.stop])
+        while at < len(ordered) and ordered[at].first < high:
+            open_ones.append(ordered[at])
+            at += 1
+        open_ones = [placement for placement in open_ones if placement.stop > low]
+        inside = tuple(_clip(placement, low, high, starts) for placement in open_ones)
+        start, stop = int(offsets[group.first]), int(ends[group.stop - 1])
+        memory = stop - start + group.decoded
+        reads.append(Read(start, stop, group.first, group.stop, memory, inside))
     return reads
+
+
+def part_of(placement: Placement, first: int, stop: int, starts: Int64s) -> Placement:
+    """Return the chunks `first` to `stop` of a placement.
+
+    Args:
+        starts: where each chunk of the blob begins in the blob's raw bytes.
+    """
+    offset = placement.offset + int(starts[first] - starts[placement.first])
+    return Placement(placement.file, offset, first, stop, int(starts[stop] - starts[first]))
+
+
+def _clip(placement: Placement, low: int, high: int, starts: Int64s) -> Placement:
+    if low <= placement.first and placement.stop <= high:
+        return placement
+    return part_of(placement, max(low, placement.first), min(high, placement.stop), starts)
 
 
 def _frame_ends(table: BlobTable) -> Int64s:
@@ -99,7 +128,12 @@ def _frame_ends(table: BlobTable) -> Int64s:
     return table.frame_offsets.astype(np.int64) + heads + table.frame_stored.astype(np.int64)
 
 
-def _wanted_frames(table: BlobTable, placements: list[Placement]) -> Int64s:
+def _decoded(table: BlobTable) -> Int64s:
+    """Bytes that decoding each frame takes; a raw one is used where it was read."""
+    return np.where(table.frame_codecs == CODEC_RAW, 0, table.frame_raw).astype(np.int64)
+
+
+def _wanted_frames(table: BlobTable, placements: Sequence[Placement]) -> Int64s:
     """The frames that hold a wanted chunk, sorted, each once."""
     edges = np.zeros(len(table.chunk_lengths) + 1, np.int64)
     np.add.at(edges, [placement.first for placement in placements], 1)
@@ -107,22 +141,30 @@ def _wanted_frames(table: BlobTable, placements: list[Placement]) -> Int64s:
     return np.unique(table.chunk_frames[np.cumsum(edges)[:-1] > 0])
 
 
+@dataclass(slots=True)
+class _Group:
+    """Frames `first` to `stop`, of which the wanted ones decode to `decoded` bytes."""
+
+    first: int
+    stop: int
+    decoded: int
+
+
 def _group(
-    frames: Int64s, offsets: Int64s, ends: Int64s, max_gap_bytes: int, max_read_bytes: int
-) -> list[tuple[int, int]]:
-    groups: list[tuple[int, int]] = []
-    first = previous = -1
+    frames: Int64s, offsets: Int64s, ends: Int64s, decoded: Int64s, limits: ReadLimits
+) -> list[_Group]:
+    groups: list[_Group] = []
     for frame in frames.tolist():
-        joins = (
-            first >= 0
-            and offsets[frame] - ends[previous] <= max_gap_bytes
-            and ends[frame] - offsets[first] <= max_read_bytes
-        )
-        if first >= 0 and not joins:
-            groups.append((first, previous + 1))
-            first = -1
-        if first < 0:
-            first = frame
-        previous = frame
-    groups.append((first, previous + 1))
+        raw = int(decoded[frame])
+        if groups:
+            last = groups[-1]
+            if (
+                offsets[frame] - ends[last.stop - 1] <= limits.gap_bytes
+                and ends[frame] - offsets[last.first] <= limits.read_bytes
+                and last.decoded + raw <= limits.raw_bytes
+            ):
+                last.stop = frame + 1
+                last.decoded += raw
+                continue
+        groups.append(_Group(frame, frame + 1, raw))
     return groups

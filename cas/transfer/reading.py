@@ -17,7 +17,7 @@ from cas.errors import CorruptionError, ErrorCode
 from cas.format.blob import BlobTable, frame_length
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame, read_range
-from cas.transfer.plan import MAXIMUM_READ_BYTES
+from cas.transfer.plan import LOCAL_READS
 
 CACHED_FRAMES = 32
 BUFFER_BYTES = 256 << 10
@@ -120,7 +120,7 @@ class ContentReader:
             while (
                 missing
                 and missing[0] == group[-1] + 1
-                and _frame_stop(table, missing[0]) - begin <= MAXIMUM_READ_BYTES
+                and _frame_stop(table, missing[0]) - begin <= LOCAL_READS.read_bytes
             ):
                 group.append(missing.pop(0))
             stop = _frame_stop(table, group[-1])

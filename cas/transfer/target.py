@@ -17,6 +17,8 @@ from contextlib import suppress
 from cas.environment import random_bytes
 from cas.errors import AlreadyExistsError, ErrorCode, InvalidInputError
 from cas.model.entry import path_to_text
+from cas.transfer.copying import copy_range, read_at, write_at
+from cas.transfer.locks import is_held_by_us
 
 TEMPORARY_PREFIX = b".cas-get-"
 OPEN_FOLDERS = 128
@@ -25,6 +27,7 @@ _HAS_DIR_FD = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # opening a pipe must not wait for its writer
 # What systems say when a folder is opened without following links and there is none.
 _NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EMLINK, errno.EEXIST})
 
@@ -56,10 +59,15 @@ class PendingFile:
 
     def write_at(self, content: memoryview, offset: int) -> None:
         """Write bytes at an offset."""
-        while content:
-            written = _pwrite(self.descriptor, content, offset)
-            content = content[written:]
-            offset += written
+        write_at(self.descriptor, content, offset)
+
+    def copy_from(self, source: int, start: int, offset: int, length: int) -> bool:
+        """Copy bytes out of another open file to an offset; False if it ends before them."""
+        return copy_range(source, start, self.descriptor, offset, length) == length
+
+    def read_at(self, length: int, offset: int) -> bytes:
+        """Return what was written at an offset, up to `length` bytes."""
+        return read_at(self.descriptor, length, offset)
 
     def resize(self, size: int) -> None:
         """Give the file its size; what is never written stays a hole."""
@@ -77,6 +85,12 @@ class PendingFile:
             self._close()
         with suppress(OSError):
             self._target.unlink(self.folder, self.temporary)
+        self._target.leave(self.folder)
+
+    def keep(self) -> None:
+        """Leave what was written under its temporary name, for the next get to find."""
+        with suppress(OSError):
+            self._close()
         self._target.leave(self.folder)
 
     def _close(self) -> None:
@@ -114,17 +128,20 @@ class TargetTree:
             AlreadyExistsError: something that is no folder stands where a folder must be.
         """
         folder = self.enter(os.path.dirname(path))
-        with self._lock:
-            self._counter += 1
-            number = self._counter
-        temporary = TEMPORARY_PREFIX + self._suffix + b"-%d" % number
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | _BINARY
         try:
-            descriptor = self._open(folder, temporary, flags, 0o777 if executable else 0o666)
+            while True:
+                with self._lock:
+                    self._counter += 1
+                    number = self._counter
+                temporary = TEMPORARY_PREFIX + self._suffix + b"-%d" % number
+                descriptor = self._open(folder, temporary, flags, 0o777 if executable else 0o666)
+                if is_held_by_us(descriptor):
+                    return PendingFile(self, path, folder, temporary, descriptor)
+                os.close(descriptor)  # another get took it for left behind and removed it
         except BaseException:
             self.leave(folder)
             raise
-        return PendingFile(self, path, folder, temporary, descriptor)
 
     def make_folder(self, path: bytes) -> None:
         """Make a folder and those above it; fine if it is there."""
@@ -186,12 +203,37 @@ class TargetTree:
             return self._open(
                 folder,
                 os.path.basename(path),
-                os.O_RDONLY | _CLOEXEC | _NOFOLLOW | _BINARY,
+                os.O_RDONLY | _CLOEXEC | _NOFOLLOW | _BINARY | _NONBLOCK,
                 0,
                 parent=os.path.dirname(path),
             )
         finally:
             self.leave(folder)
+
+    def temporaries(self, path: bytes) -> list[bytes]:
+        """Return the names of temporary files in a folder below the target, if it is there."""
+        try:
+            folder = self.enter(path, make=False)
+        except (FileNotFoundError, AlreadyExistsError):
+            return []
+        try:
+            where = folder.descriptor if folder.descriptor >= 0 else self._path_of(folder)
+            with os.scandir(where) as found:
+                names = [os.fsencode(one.name) for one in found]
+        except OSError:
+            return []
+        finally:
+            self.leave(folder)
+        return [name for name in names if name.startswith(TEMPORARY_PREFIX)]
+
+    def remove(self, path: bytes) -> None:
+        """Remove a file below the target; fine if it is gone."""
+        with suppress(FileNotFoundError):
+            folder = self.enter(os.path.dirname(path), make=False)
+            try:
+                self.unlink(folder, os.path.basename(path))
+            finally:
+                self.leave(folder)
 
     def set_executable(self, path: bytes, *, executable: bool) -> None:
         """Set or clear the executable bits of a regular file that stands at a path."""
@@ -312,13 +354,6 @@ def _in_the_way(path: bytes) -> AlreadyExistsError:
         code=ErrorCode.TARGET_EXISTS,
         hint="move it away, or get into another folder",
     )
-
-
-def _pwrite(descriptor: int, content: memoryview, offset: int) -> int:
-    if hasattr(os, "pwrite"):
-        return os.pwrite(descriptor, content, offset)
-    os.lseek(descriptor, offset, os.SEEK_SET)  # Windows: the caller holds the file alone
-    return os.write(descriptor, content)
 
 
 def require_folder(path: bytes) -> None:

@@ -13,7 +13,7 @@ PUT_KEYS = {
 }  # fmt: skip
 GET_KEYS = {
     "ref", "artifact", "number", "digest", "dest", "files", "size", "fetched_bytes",
-    "written_bytes", "unchanged_files", "skipped", "seconds",
+    "written_bytes", "copied_bytes", "resumed_bytes", "unchanged_files", "skipped", "seconds",
 }  # fmt: skip
 PLAN_KEYS = {
     "artifact", "next_number", "changed", "totals", "new_bytes", "stored_bytes", "sent_bytes",

@@ -22,6 +22,7 @@ EXAMPLES = """
 cas get imagenet
 cas get team/bert:production ./bert
 cas get imagenet:v3/train ./train --include '*.jpg'
+cas get imagenet:v4 ./v4 --seed ./v3
 """
 
 
@@ -31,15 +32,23 @@ cas get imagenet:v3/train ./train --include '*.jpg'
 @click.option("--include", multiple=True, metavar="PATTERN", help="Get only these; repeatable.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out; repeatable.")
 @click.option("--overwrite", is_flag=True, help="Replace local files that differ.")
+@click.option(
+    "--seed",
+    "seeds",
+    multiple=True,
+    metavar="PATH",
+    help="Take what it holds from this file or folder; repeatable.",
+)
 @click.option("--outside-links", is_flag=True, help="Make links that lead out of DEST, too.")
 @click.option("-j", "--jobs", type=JOBS, help="Threads; as many as CPUs unless given.")
 def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
     """Write the files of REF to the folder DEST, by default ./NAME-vN.
 
     Every byte is verified. Files that are there and match are not fetched; a file that differs is
-    never replaced without --overwrite, and nothing is written outside DEST.
+    never replaced without --overwrite, and nothing is written outside DEST. Bytes that a replaced
+    file, a --seed or an interrupted get holds are copied from there, and only the rest is fetched.
     """
-    kept = "interrupted: files that are complete stay, and the same command goes on from there"
+    kept = "interrupted: what was fetched stays, and the same command goes on from there"
     with cli.open_store(jobs=given["jobs"]) as store, stopped_by_ctrl_c(kept) as cancel:
         if dest is None:
             ref, dest = _choose_target(store, ref)
