@@ -159,8 +159,7 @@ def _fill(
         del paths
         index = None
         if tally.wanted_files:
-            smallest = parts.cutter.profile.average
-            seeds = [*leftovers.seeds, *existing_seeds(target, changed, smallest), *wanted.seeds]
+            seeds = [*leftovers.seeds, *existing_seeds(parts, target, changed), *wanted.seeds]
             index = cut_seeds(parts, options, seeds)
         finish = _finish_verified if wanted.is_verified else _finish
         for batch in _batches(selection, present, target, tally):

@@ -10,7 +10,7 @@ from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.objects.parts import StoreParts
 from cas.operations.pinned import PinnedVersion
 from cas.operations.version_pages import PageContents
-from cas.transfer.reading import ContentReader
+from cas.transfer.reading import ContentReader, FileContent
 
 MAXIMUM_LINKS = 40
 VERIFY_BLOCK_BYTES = 8 << 20
@@ -27,8 +27,19 @@ def open_content(parts: StoreParts, version: PinnedVersion, path: str) -> Conten
         InvalidInputError: it is a folder, or no regular file.
         CorruptionError: the file is not what its hash says.
     """
-    page, row = _follow(version, path)
-    reader = ContentReader(parts.backend, parts.tables, PageContents(page).content(row))
+    location = version.pages.location
+    page, row = version.pages.following_moves(lambda: _follow(version, path))
+
+    def moved(error: CorruptionError) -> FileContent:
+        nonlocal location
+        version.pages.look_again(location, error)
+        location = version.pages.location
+        new_page, new_row = version.pages.following_moves(lambda: _follow(version, path))
+        if new_page.hashes[new_row].tobytes() != page.hashes[row].tobytes():
+            raise error  # what it was moved to is another file
+        return PageContents(new_page).content(new_row)
+
+    reader = ContentReader(parts.tables, PageContents(page).content(row), moved)
     if version.is_digest_pinned:
         _verify(reader, page, row)
     return reader

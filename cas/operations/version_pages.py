@@ -53,10 +53,24 @@ class VersionPages:
             except CorruptionError as error:
                 if error.code is not ErrorCode.MISSING_OBJECT:
                     raise
-                self._look_again(seen, error)
+                self.look_again(seen, error)
 
-    def _look_again(self, seen: PageLocation, error: CorruptionError) -> None:
-        """Find out why an object is missing, and where the version lies now."""
+    @property
+    def location(self) -> PageLocation:
+        """Where the root lies, as far as is known."""
+        return self._location
+
+    def look_again(self, seen: PageLocation, error: CorruptionError) -> None:
+        """Find out why an object is missing, and where the version lies now.
+
+        Args:
+            seen: the location of the root by which the object was looked for.
+            error: says that it is missing.
+
+        Raises:
+            NotFoundError: the version was deleted for good.
+            CorruptionError: `error`, if the version is still there and was not moved.
+        """
         with self._lock:
             if self._location != seen:
                 return  # another thread was here first

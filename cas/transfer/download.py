@@ -195,7 +195,7 @@ class Download:
         ahead: deque[Future[BlobTable]] = deque()
         for at, blob_id in enumerate(order):
             while len(ahead) < min(tables_ahead, len(order) - at):
-                ahead.append(pool.submit(self._tables.read, wanted[order[at + len(ahead)]][0]))
+                ahead.append(pool.submit(self._tables.open, wanted[order[at + len(ahead)]][0]))
             table = ahead.popleft().result()
             ref, placements = wanted.pop(blob_id)
             _check_placements(blob_id, table, placements, files)

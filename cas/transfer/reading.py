@@ -7,23 +7,24 @@ import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 
-from cas.backend.base import Backend
 from cas.errors import CorruptionError, ErrorCode
 from cas.format.blob import BlobTable, frame_length
 from cas.objects.blob_list import BlobRef
-from cas.objects.blobs import TableReader, decode_data_frame, read_range
+from cas.objects.blobs import TableReader, decode_data_frame
 from cas.transfer.plan import LOCAL_READS
 
 CACHED_FRAMES = 32
 BUFFER_BYTES = 256 << 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FileContent:
     """Where a file's bytes are: inlined, or extents as (blob or None, first chunk, chunks, bytes);
     None is a run of zeros.
@@ -33,21 +34,33 @@ class FileContent:
     inline: bytes | None
     extents: Sequence[tuple[BlobRef | None, int, int, int]]
 
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each extent begins in the file."""
+        lengths = [extent[3] for extent in self.extents]
+        return list(accumulate(lengths[:-1], initial=0))
+
 
 class ContentReader:
     """Reads ranges of one file. Thread-safe; keeps the frames read last."""
 
-    def __init__(self, backend: Backend, tables: TableReader, content: FileContent) -> None:
-        self._backend = backend
+    def __init__(
+        self,
+        tables: TableReader,
+        content: FileContent,
+        moved: Callable[[CorruptionError], FileContent] | None = None,
+    ) -> None:
+        """Read `content`.
+
+        Args:
+            moved: asked when a blob is missing: returns where the same file lies now, or raises.
+        """
         self._tables = tables
         self._content = content
+        self._moved = moved
+        self._moving = threading.Lock()
         self._lock = threading.Lock()
         self._frames: OrderedDict[tuple[bytes, int], memoryview] = OrderedDict()
-        self._starts: list[int] = []
-        at = 0
-        for extent in content.extents:
-            self._starts.append(at)
-            at += extent[3]
 
     @property
     def size(self) -> int:
@@ -59,19 +72,32 @@ class ContentReader:
 
         Raises:
             CorruptionError: the store has other bytes than it must, or none.
+            NotFoundError: the version was deleted for good meanwhile.
             BackendError: the storage failed.
         """
+        while True:
+            content = self._content
+            try:
+                return self._read(content, start, stop)
+            except CorruptionError as error:
+                if error.code is not ErrorCode.MISSING_OBJECT or self._moved is None:
+                    raise
+                with self._moving:
+                    if self._content is content:  # no other thread was here first
+                        self._content = self._moved(error)
+
+    def _read(self, content: FileContent, start: int, stop: int) -> bytes:
         start, stop = max(0, start), min(stop, self.size)
         if start >= stop:
             return b""
-        if self._content.inline is not None:
-            return self._content.inline[start:stop]
+        if content.inline is not None:
+            return content.inline[start:stop]
         parts: list[bytes | memoryview] = []
-        at = bisect_right(self._starts, start) - 1
+        at = bisect_right(content.starts, start) - 1
         while start < stop:
-            ref, first, chunks, length = self._content.extents[at]
-            low = start - self._starts[at]
-            high = min(length, stop - self._starts[at])
+            ref, first, chunks, length = content.extents[at]
+            low = start - content.starts[at]
+            high = min(length, stop - content.starts[at])
             if ref is None:
                 parts.append(bytes(high - low))
             else:
@@ -83,7 +109,7 @@ class ContentReader:
     def _read_extent(
         self, ref: BlobRef, first: int, chunks: int, length: int, low: int, high: int
     ) -> list[memoryview]:
-        table = self._tables.read(ref)
+        table = self._tables.open(ref)
         lengths = table.chunk_lengths[first : first + chunks].astype(np.int64)
         ends = np.cumsum(lengths)
         if len(lengths) != chunks or int(ends[-1]) != length:
@@ -124,7 +150,7 @@ class ContentReader:
             ):
                 group.append(missing.pop(0))
             stop = _frame_stop(table, group[-1])
-            content = memoryview(read_range(self._backend, ref.id, begin, stop))
+            content = memoryview(self._tables.read_range(ref, begin, stop))
             for frame in group:
                 a = int(table.frame_offsets[frame]) - begin
                 b = _frame_stop(table, frame) - begin
