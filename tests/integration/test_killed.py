@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -49,3 +50,42 @@ def test_a_killed_put_loses_nothing(killed, content):
     assert "already stored" in again.out
     assert document["new_bytes"] < CONTENT_BYTES
     assert (killed.cwd / "back" / "x").read_bytes() == content
+
+
+@pytest.fixture
+def half_got(cas, content):
+    """A get of one big file that was killed outright when a part of it was written, and how much."""
+    (cas.cwd / "x").write_bytes(content)
+    cas("put", "x", "dump")
+    target = cas.cwd / "back"
+    for _ in range(5):  # on a busy machine it may be done before it is seen to have begun
+        process = cas.start("get", "dump", "back", "-j", "1", stdout=-3, stderr=-3)
+        while process.poll() is None and written_below(target) < 48 * MIB:
+            try:
+                process.wait(timeout=0.002)
+            except subprocess.TimeoutExpired:
+                continue
+        process.kill()
+        process.wait(timeout=60)
+        if not (target / "x").exists():
+            break
+        shutil.rmtree(target)
+    return cas, written_below(target)
+
+
+def written_below(folder):
+    """Return how many bytes lie in the files of a folder, holes not counted."""
+    return sum(path.stat().st_blocks * 512 for path in folder.glob("*")) if folder.exists() else 0
+
+
+def test_a_killed_get_goes_on_where_it_was(half_got, content):
+    """What the dead get wrote is not fetched again, and no trace of it stays."""
+    cas, written = half_got
+    assert written >= 48 * MIB
+
+    again = cas.json("get", "dump", "back")
+
+    assert again["resumed_bytes"] > 0.9 * written
+    assert again["fetched_bytes"] + written < 1.1 * CONTENT_BYTES
+    assert [path.name for path in (cas.cwd / "back").iterdir()] == ["x"]
+    assert (cas.cwd / "back" / "x").read_bytes() == content

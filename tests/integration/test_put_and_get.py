@@ -223,6 +223,25 @@ def test_a_changed_file_is_not_overwritten(cas, data):
     assert (data / "readme.md").read_text() == "about\n"
 
 
+def test_a_seed_saves_fetching_and_the_answer_says_so(cas, data, tree):
+    """--seed takes bytes from local files, by whatever names; several may be given."""
+    content = os.urandom(500_000)
+    (data / "big").write_bytes(content)
+    cas("put", "data", "imagenet")
+    (cas.cwd / "elsewhere").mkdir()
+    (cas.cwd / "elsewhere" / "other").write_bytes(content)
+
+    got = cas("get", "imagenet", "back", "--seed", "elsewhere", "--seed", "data/train")
+    document = cas.json("get", "imagenet", "again", "--seed", "elsewhere")
+
+    assert re.search(r"^copied [0-9.]+ KiB from local files$", got.out, re.MULTILINE)
+    assert tree(cas.cwd / "back") == tree(data) == tree(cas.cwd / "again")
+    assert (document["copied_bytes"], document["resumed_bytes"]) == (500_000, 0)
+    assert cas.json("get", "imagenet", "x", "--seed", "no", code=3)["error"]["code"] == (
+        "path-not-found"
+    )
+
+
 def test_a_link_that_leads_out_is_left_out(cas, data):
     """Such a link is reported with exit code 9, and made only when asked for."""
     (data / "out").symlink_to("/etc/passwd")
