@@ -152,3 +152,24 @@ def test_what_is_missing_in_the_newest_revision_too_is_damage(scene, first, else
         version.get(scene.folder / "out")
     with pytest.raises(cas.CorruptionError, match="is missing"):
         version.read("a/one.bin")
+
+
+def test_pages_that_a_digest_vouched_for_are_checked_again_after_a_move(
+    scene, first, second, elsewhere
+):
+    """A revision that leads to other pages under the same digest is found out."""
+    digest = scene.put(first).digest.hex
+    scene.put(second)
+    lie = scene.store().version("data:v1").record.root
+    backend = scene.meddling("get", "blobs/", lambda: mislead(scene, lie, elsewhere[1].digest))
+
+    with pytest.raises(cas.CorruptionError):
+        scene.store(backend).get(f"data:{digest}", scene.folder / "out")
+
+    assert read_tree(scene.folder / "out").items() <= first.items()
+
+
+def mislead(scene, root, digest):
+    drop(scene, "blobs")
+    revision = RevisionRecord(session=SessionId(bytes(16)), root=root, stamp=0, digest=digest)
+    scene.truth.create(keys.revision_key(NAME, 0, 1), encode_revision(revision))
