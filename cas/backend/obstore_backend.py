@@ -14,8 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError as ObstoreAlreadyExists
-from obstore.exceptions import PreconditionError
+import obstore.exceptions
 from obstore.store import S3Store
 
 from cas.backend.base import (
@@ -28,7 +27,12 @@ from cas.backend.base import (
     check_prefix,
 )
 from cas.backend.failures import as_cas_error
-from cas.backend.obstore_failures import explain, is_missing_bucket, is_past_the_end
+from cas.backend.obstore_failures import (
+    explain,
+    is_missing_bucket,
+    is_past_the_end,
+    is_wrong_region,
+)
 from cas.errors import AlreadyExistsError, ErrorCode
 
 LIST_PAGE = 1000
@@ -40,7 +44,8 @@ _Answer = TypeVar("_Answer")
 class ObstoreBackend:
     """Objects below a prefix of a bucket. Safe for many threads and pickling.
 
-    Its event loop does not survive a fork, so a forked child goes on with `open_instead`.
+    `open_instead` opens the driver that stands in for it: in a forked child, which its event loop
+    does not reach, and for a bucket in another region than the one that is set.
     """
 
     def __init__(
@@ -73,80 +78,86 @@ class ObstoreBackend:
         """Return bytes `start` to `stop` of an object in one request."""
         if stop is not None and stop <= start:
             return b""
-        if (forked := self._forked()) is not None:
-            return forked.get(key, start, stop)
         path = self._path(check_key(key))
-        try:
+
+        def ask() -> bytes:
             if stop is not None:
                 ranged = obstore.get_range(self._store, path, start=start, end=stop)
                 return ranged.to_bytes()
             options: Any = {"range": {"offset": start}} if start else None
             return obstore.get(self._store, path, options=options).bytes().to_bytes()
-        except Exception as error:
+
+        try:
+            return self._either(ask, lambda instead: instead.get(key, start, stop))
+        except obstore.exceptions.BaseError as error:
             if is_past_the_end(error):
                 return b""
+            raise self._as_error(error, key) from error
+        except FileNotFoundError as error:
             raise self._as_error(error, key) from error
 
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Store the parts as one object, sent in one request."""
-        if (forked := self._forked()) is not None:
-            return forked.put(key, parts)
         content = bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
         path = self._path(check_key(key))
-        self._run(key, lambda: obstore.put(self._store, path, content, use_multipart=False))
-        return None
+        self._run(
+            key,
+            lambda: obstore.put(self._store, path, content, use_multipart=False),
+            lambda instead: instead.put(key, [content]),
+        )
 
     def create(self, key: str, content: bytes) -> None:
         """Store `content` unless the key exists, in one conditional request."""
-        if (forked := self._forked()) is not None:
-            return forked.create(key, content)
         path = self._path(check_key(key))
+        whole = bytes(content)
         try:
-            obstore.put(self._store, path, bytes(content), mode="create", use_multipart=False)
-        except (ObstoreAlreadyExists, PreconditionError) as error:
+            self._run(
+                key,
+                lambda: obstore.put(self._store, path, whole, mode="create", use_multipart=False),
+                lambda instead: instead.create(key, whole),
+            )
+        except _RefusedError as error:
             raise AlreadyExistsError(
-                f"{self._url}/{key}: exists already", code=ErrorCode.OBJECT_EXISTS
+                f"{self._at(key)}: exists already", code=ErrorCode.OBJECT_EXISTS
             ) from error
-        except Exception as error:
-            raise self._as_error(error, key, writing=True) from error
-        return None
 
     def delete(self, key: str) -> None:
         """Remove an object; fine if there is none."""
-        if (forked := self._forked()) is not None:
-            return forked.delete(key)
         path = self._path(check_key(key))
         try:
-            obstore.delete(self._store, path)
+            self._either(
+                lambda: obstore.delete(self._store, path), lambda instead: instead.delete(key)
+            )
         except FileNotFoundError as error:
             if is_missing_bucket(error):
                 raise self._as_error(error, key, writing=True) from error
-        except Exception as error:
-            raise self._as_error(error, key) from error
-        return None
+        except obstore.exceptions.BaseError as error:
+            raise self._as_error(error, key, writing=True) from error
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:
         """Return what is under a folder; all pages are fetched before the first is returned."""
-        if (forked := self._forked()) is not None:
-            return forked.list_objects(prefix)
         folder = self._path(check_prefix(prefix))
-        pages = self._run(
-            prefix, lambda: list(obstore.list(self._store, folder, chunk_size=LIST_PAGE))
-        )
         start = len(self._root) + 1 if self._root else 0
-        found = ((meta["path"][start:], meta["size"]) for page in pages for meta in page)
-        return iter(
-            [StoredObject(k, size) for k, size in found if not k.startswith(f"{STAGING_FOLDER}/")]
-        )
+
+        def ask() -> list[StoredObject]:
+            pages = obstore.list(self._store, folder, chunk_size=LIST_PAGE)
+            found = [
+                StoredObject(meta["path"][start:], meta["size"]) for page in pages for meta in page
+            ]
+            return [one for one in found if not one.key.startswith(f"{STAGING_FOLDER}/")]
+
+        return iter(self._run(prefix, ask, lambda instead: list(instead.list_objects(prefix))))
 
     def list_folders(self, prefix: str) -> list[str]:
         """Return the names of the sub-folders."""
-        if (forked := self._forked()) is not None:
-            return forked.list_folders(prefix)
         folder = self._path(check_prefix(prefix))
-        listed = self._run(prefix, lambda: obstore.list_with_delimiter(self._store, folder or None))
-        names = sorted(path.rpartition("/")[2] for path in listed["common_prefixes"])
-        return [name for name in names if prefix or name != STAGING_FOLDER]
+
+        def ask() -> list[str]:
+            listed = obstore.list_with_delimiter(self._store, folder or None)
+            names = sorted(path.rpartition("/")[2] for path in listed["common_prefixes"])
+            return [name for name in names if prefix or name != STAGING_FOLDER]
+
+        return self._run(prefix, ask, lambda instead: instead.list_folders(prefix))
 
     def close(self) -> None:
         """Nothing to let go of: connections close when the store is collected."""
@@ -170,30 +181,45 @@ class ObstoreBackend:
     def _path(self, key: str) -> str:
         return "/".join(part for part in (self._root, key) if part)
 
-    def _forked(self) -> Backend | None:
-        if self._opened_in == os.getpid():
-            return None
-        if self._instead is None:
+    def _either(self, here: Callable[[], _Answer], there: Callable[[Backend], _Answer]) -> _Answer:
+        """Ask by obstore, or where that cannot be done by the driver that stands in for it."""
+        if self._instead is None and self._opened_in != os.getpid():
             self._instead = self._open_instead()
-        return self._instead
+        if self._instead is None:
+            try:
+                return here()
+            except obstore.exceptions.BaseError as error:
+                if not is_wrong_region(error):
+                    raise
+                # botocore finds out where the bucket is, and follows.
+                self._instead = self._open_instead()
+        return there(self._instead)
 
-    def _run(self, key: str, request: Callable[[], _Answer]) -> _Answer:
+    def _run(
+        self, key: str, here: Callable[[], _Answer], there: Callable[[Backend], _Answer]
+    ) -> _Answer:
         """Make a request that no object's absence can make fail."""
         try:
-            return request()
-        except Exception as error:
+            return self._either(here, there)
+        except (
+            obstore.exceptions.AlreadyExistsError,
+            obstore.exceptions.PreconditionError,
+        ) as error:
+            raise _RefusedError from error
+        except (obstore.exceptions.BaseError, FileNotFoundError) as error:
             raise self._as_error(error, key, writing=True) from error
 
     def _as_error(self, error: Exception, key: str, *, writing: bool = False) -> Exception:
-        if isinstance(error, MemoryError):
-            return error
         explained = explain(error)
         is_place = writing and isinstance(explained, FileNotFoundError)
-        where = self._url if is_place else self._at(key)
-        return as_cas_error(explained, where, writing=writing)
+        return as_cas_error(explained, self._url if is_place else self._at(key), writing=writing)
 
     def _at(self, key: str) -> str:
         return f"{self._url}/{key}" if key else self._url
+
+
+class _RefusedError(Exception):
+    """A `create` of what exists."""
 
 
 def _reopen(

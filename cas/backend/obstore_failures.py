@@ -20,6 +20,9 @@ _NUMBER = re.compile(r"\bOs \{\s*code: (\d+),\s*kind: \w+,\s*message: \"([^\"]*)
 _URL = re.compile(r"https?://[^\s\"'<>/?]+")
 _DEBUG = "\n\nDebug source:"
 _WRONG_REGION = "incorrectly configured region"
+_ELSEWHERE = frozenset({
+    "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException",
+})  # fmt: skip
 
 
 class StorageAnswerError(OSError):
@@ -37,10 +40,6 @@ def explain(error: Exception) -> OSError:
         return MissingObjectError(text)
     if found := _STATUS.search(text):
         return StorageAnswerError(_sentence(text), _response(text, int(found.group(1))))
-    if _WRONG_REGION in text:
-        return StorageAnswerError(
-            "wrong region", {"Error": {"Code": "PermanentRedirect"}, "ResponseMetadata": {}}
-        )
     if "kind: Timeout" in text:
         return TimeoutError(_sentence(text))
     reason = OSError(_sentence(text))
@@ -69,6 +68,13 @@ def is_missing_bucket(error: Exception) -> bool:
     """Tell whether not just the object but the bucket is absent."""
     found = _CODE.search(str(error))
     return found is not None and found.group(1) == "NoSuchBucket"
+
+
+def is_wrong_region(error: Exception) -> bool:
+    """Tell whether the bucket is elsewhere than the request was signed for."""
+    text = str(error)
+    found = _CODE.search(text)
+    return _WRONG_REGION in text or (found is not None and found.group(1) in _ELSEWHERE)
 
 
 def is_past_the_end(error: Exception) -> bool:

@@ -26,6 +26,7 @@ import zstandard
 
 import cas
 from cas.backend.base import Backend
+from cas.backend.fsspec_backend import open_fsspec_backend
 from cas.backend.open import open_backend
 from cas.errors import BackendError, CasError, ErrorCode, InvalidInputError, NotFoundError
 from cas.operations.diagnosis import CheckState, Role
@@ -340,7 +341,9 @@ def test_variables_of_aws_work(ministack, no_credentials, monkeypatch):
         backend.put("key", [b"x"])
 
         assert backend.get("key") == b"x"
-        assert backend._opened._s3.meta.region_name == "eu-west-3"
+    with open_fsspec_backend("s3://from-variables/x", {}, shown_url="s3://") as driver:
+        assert driver.get("key") == b"x"
+        assert driver._opened._s3.meta.region_name == "eu-west-3"
 
 
 def test_a_profile_of_aws_works(ministack, no_credentials, monkeypatch, tmp_path):
