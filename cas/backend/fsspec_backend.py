@@ -24,7 +24,16 @@ from cas.backend.base import (
     check_key,
     check_prefix,
 )
-from cas.backend.drivers import is_past_the_end, is_refused, sends_conditions
+from cas.backend.drivers import (
+    close_connections,
+    conditional,
+    find_files,
+    is_absent,
+    is_past_the_end,
+    is_refused,
+    sends_conditions,
+    takes_chunk_size,
+)
 from cas.backend.failures import as_cas_error
 from cas.backend.open_driver import open_filesystem
 from cas.environment import random_bytes
@@ -34,7 +43,8 @@ from cas.errors import AlreadyExistsError, BackendError, ErrorCode
 _OBJECT_STORES = frozenset(
     {"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss", "tos", "hf"}
 )
-_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+# Above, the client of Azure sends blocks, and what makes them one object is another request.
+_MAX_CREATE_BYTES = 64 << 20
 
 
 def open_fsspec_backend(
@@ -61,6 +71,7 @@ class FsspecBackend:
         protocols = filesystem.protocol
         self._protocols = frozenset([protocols] if isinstance(protocols, str) else protocols)
         self._whole = bool(self._protocols & _OBJECT_STORES)
+        self._takes_chunk_size = self._whole and takes_chunk_size(filesystem)
         self._capabilities = Capabilities(
             create_if_absent=self._whole and sends_conditions(filesystem, self._protocols),
             atomic_listing=self._whole,
@@ -88,7 +99,7 @@ class FsspecBackend:
         except Exception as error:
             if limits and is_past_the_end(error):
                 return b""
-            raise self._as_error(error, key) from error
+            raise self._read_error(error, key) from error
         if stop is not None and len(content) > stop - start:
             raise BackendError(
                 f"{self._url}/{key}: {stop - start} bytes asked for, {len(content)} sent",
@@ -103,14 +114,16 @@ class FsspecBackend:
         path = self._path(check_key(key))
         try:
             if self._whole:
-                self._filesystem.pipe_file(path, content)
+                self._filesystem.pipe_file(path, content, **self._in_one_request(content))
             else:
                 self._put_by_moving(path, content)
         except Exception as error:
             raise self._as_error(error, key, writing=True) from error
 
     def create(self, key: str, content: bytes) -> None:
-        """Store `content` unless the key exists, in one conditional request."""
+        """Store `content`, at most 64 MiB, unless the key exists, in one conditional request."""
+        if len(content) > _MAX_CREATE_BYTES:
+            raise ValueError(f"{len(content)} bytes are too many for one conditional request")
         path = self._path(check_key(key))
         try:
             self._create(path, bytes(content))
@@ -125,21 +138,21 @@ class FsspecBackend:
         """Remove an object; fine if there is none."""
         path = self._path(check_key(key))
         try:
-            self._filesystem.rm_file(path)
-        except _ABSENT:
-            return
+            if self._whole or not self._filesystem.isdir(path):
+                self._filesystem.rm_file(path)
         except Exception as error:
-            raise self._as_error(error, key) from error
+            if not is_absent(error):
+                raise self._read_error(error, key) from error
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:
         """Return what is under a folder; all pages are fetched before the first is returned."""
         folder = self._path(check_prefix(prefix))
         self._filesystem.invalidate_cache()
         try:
-            found = self._filesystem.find(folder, detail=True)
-        except _ABSENT:
-            return iter(())
+            found = find_files(self._filesystem, folder)
         except Exception as error:
+            if is_absent(error) or self._is_file(folder):
+                return iter(())
             raise self._as_error(error, prefix) from error
         return self._objects_below(f"{folder}/", found)
 
@@ -149,9 +162,9 @@ class FsspecBackend:
         self._filesystem.invalidate_cache()
         try:
             found = self._filesystem.ls(folder, detail=True)
-        except _ABSENT:
-            return []
         except Exception as error:
+            if is_absent(error) or self._is_file(folder):
+                return []
             raise self._as_error(error, prefix) from error
         start = f"{folder}/".lstrip("/")
         names = {
@@ -162,7 +175,10 @@ class FsspecBackend:
         return sorted(name for name in names if name and (prefix or name != STAGING_FOLDER))
 
     def close(self) -> None:
-        """Nothing to let go of: drivers close their connections when they are collected."""
+        """Close the connections of this instance, in the process that opened them."""
+        # A forked copy of them is still used by the parent.
+        if self._opened_in == os.getpid():
+            close_connections(self._opened)
 
     def __enter__(self) -> Self:
         return self
@@ -176,20 +192,25 @@ class FsspecBackend:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen, (self._opened, self._root, self._url)
+        opened = self._opened
+        arguments = (opened.storage_args, opened.storage_options)
+        return _reopen, (type(opened), *arguments, self._root, self._url)
 
     @property
     def _filesystem(self) -> AbstractFileSystem:
         # The connections and the event loop of an asynchronous driver do not survive a fork.
         if self._opened_in != os.getpid():
             opened = self._opened
-            options = {**opened.storage_options, "skip_instance_cache": True}
-            self._opened = type(opened)(*opened.storage_args, **options)
+            self._opened = _open_anew(type(opened), opened.storage_args, opened.storage_options)
             self._opened_in = os.getpid()
         return self._opened
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root
+
+    def _in_one_request(self, content: bytes) -> dict[str, int]:
+        """Return what keeps a driver from cutting an object into parts that it sends in turn."""
+        return {"chunksize": len(content) + 1} if self._takes_chunk_size else {}
 
     def _create(self, path: str, content: bytes) -> None:
         filesystem = self._filesystem
@@ -198,10 +219,16 @@ class FsspecBackend:
             ours = MemoryFile(filesystem, path, content)
             if filesystem.store.setdefault(path, ours) is not ours:
                 raise FileExistsError(path)
-            return
-        if not self._whole:
-            filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        filesystem.pipe_file(path, content, mode="create")
+        elif self._whole:
+            words = conditional(filesystem) or {"mode": "create"}
+            filesystem.pipe_file(path, content, **words, **self._in_one_request(content))
+        else:
+            # Two steps, so `create_if_absent` is not claimed. `exists` would take any failure
+            # for "no".
+            with suppress(FileNotFoundError):
+                filesystem.info(path)
+                raise FileExistsError(path)
+            self._put_by_moving(path, content)
 
     def _put_by_moving(self, path: str, content: bytes) -> None:
         filesystem = self._filesystem
@@ -217,6 +244,10 @@ class FsspecBackend:
                 filesystem.rm_file(staged)
             raise
 
+    def _is_file(self, path: str) -> bool:
+        """Tell whether a folder that could not be listed is none; object stores never need it."""
+        return not self._whole and bool(self._filesystem.isfile(path))
+
     def _objects_below(self, start: str, found: Mapping[str, Any]) -> Iterator[StoredObject]:
         # Drivers differ in whether names begin with a slash.
         start = start.lstrip("/")
@@ -228,6 +259,14 @@ class FsspecBackend:
                     name[len(self._root.lstrip("/")) :].lstrip("/"), int(entry["size"] or 0)
                 )
 
+    def _read_error(self, error: Exception, key: str) -> Exception:
+        """Return what a failed read means; servers of files have many words for "a folder"."""
+        if not self._whole and not is_absent(error):
+            with suppress(Exception):
+                if self._filesystem.info(self._path(key))["type"] == "directory":
+                    error = IsADirectoryError(key)
+        return self._as_error(error, key)
+
     def _as_error(self, error: Exception, key: str, *, writing: bool = False) -> Exception:
         if isinstance(error, MemoryError):
             return error
@@ -235,5 +274,17 @@ class FsspecBackend:
         return as_cas_error(error, where, writing=writing)
 
 
-def _reopen(filesystem: AbstractFileSystem, root: str, url: str) -> FsspecBackend:
-    return FsspecBackend(filesystem, root, url=url)
+def _open_anew(
+    driver: type[AbstractFileSystem], arguments: tuple[Any, ...], options: Mapping[str, Any]
+) -> AbstractFileSystem:
+    return driver(*arguments, **{**options, "skip_instance_cache": True})
+
+
+def _reopen(
+    driver: type[AbstractFileSystem],
+    arguments: tuple[Any, ...],
+    options: Mapping[str, Any],
+    root: str,
+    url: str,
+) -> FsspecBackend:
+    return FsspecBackend(_open_anew(driver, arguments, options), root, url=url)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+from unittest.mock import Mock
 
 import pytest
 from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from cas.backend.drivers import is_past_the_end, is_refused, sends_conditions
@@ -212,3 +214,82 @@ def test_names_are_relative_to_the_root_however_the_driver_writes_them(backend, 
     found = [(entry.key, entry.size) for entry in backend.list_objects("a")]
 
     assert found == [("a/one", 1), ("a/none", 0)]
+
+
+def test_a_driver_with_a_word_of_its_own_for_the_condition_is_believed():
+    """Adlfs says overwrite=False and raises the exception of its client."""
+
+    class RefusedError(Exception):
+        error_code = "BlobAlreadyExists"
+
+    class Azure(Scripted):
+        protocol = "abfs"
+
+        def pipe_file(self, path, value, overwrite=True, **_):
+            if not overwrite:
+                raise RefusedError
+
+    backend = FsspecBackend(Azure(), "container/root", url="az://container/root")
+
+    assert backend.capabilities.create_if_absent
+    with pytest.raises(AlreadyExistsError):
+        backend.create("key", b"x")
+
+
+class Files(LocalFileSystem):
+    """A filesystem that is no object store, below a folder that may not be listed."""
+
+    def ls(self, path, detail=False, **kwargs):
+        if path.endswith("locked"):
+            raise PermissionError(path)
+        return super().ls(path, detail, **kwargs)
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_not_empty(tmp_path):
+    """Fsspec's own search leaves such a folder out and says nothing."""
+    backend = FsspecBackend(Files(), str(tmp_path), url="files://store")
+    backend.put("open/key", [b"x"])
+    backend.put("locked/key", [b"x"])
+
+    with pytest.raises(BackendError):
+        list(backend.list_objects(""))
+    assert [found.key for found in backend.list_objects("open")] == ["open/key"]
+
+
+def test_a_create_that_cannot_look_stores_nothing(tmp_path, monkeypatch):
+    """Where a look and a write are two steps, a failed look is never taken for "absent"."""
+    files = Files()
+    backend = FsspecBackend(files, str(tmp_path), url="files://store")
+    backend.put("key", [b"first"])
+    monkeypatch.setattr(files, "info", Mock(side_effect=OSError("connection lost")))
+
+    with pytest.raises(BackendError):
+        backend.create("key", b"second")
+
+    monkeypatch.undo()
+    assert backend.get("key") == b"first"
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_an_object_is_sent_in_one_request_however_large(scheme):
+    """Drivers would cut what is above their own limit into parts, some one after the other."""
+    limits = []
+
+    class Cutting(Scripted):
+        protocol = scheme
+
+        def pipe_file(self, path, value, chunksize=3, mode="overwrite", **_):
+            limits.append(chunksize > len(value))
+
+    backend = FsspecBackend(Cutting(), "bucket", url=f"{scheme}://bucket")
+
+    backend.put("key", [b"more than", b"three bytes"])
+    backend.create("other", b"more than three bytes")
+
+    assert limits == [True, True]
+
+
+def test_a_create_too_large_for_one_request_is_a_mistake_of_the_caller(backend):
+    """It would be completed by a second request, whose condition not every server keeps."""
+    with pytest.raises(ValueError, match="too many"):
+        backend.create("key", bytes((64 << 20) + 1))

@@ -1,0 +1,1 @@
+"""Real servers on loopback, for tests: started when a test first needs one, stopped at the end."""

@@ -1,0 +1,113 @@
+"""Servers that speak S3: ministack, moto, SeaweedFS, and one that forgets the condition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.forgetful import forgetful_proxy
+from servers.launch import find_program, free_ports, running
+from servers.place import Place, fresh_name
+
+KEY, SECRET = "test", "testtest"
+INSTALL = "pip install 'cas-store[servers]'"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """A server that speaks S3, and a client of botocore's that makes buckets there."""
+
+    endpoint: str
+    client: Any
+
+    def options(self, *, secret: str = SECRET) -> dict[str, str]:
+        """Return what s3fs needs to get there."""
+        return {"key": KEY, "secret": secret, "endpoint_url": self.endpoint}
+
+    def new_place(self) -> Place:
+        """Make a bucket and return a prefix in it."""
+        bucket = fresh_name()
+        self.client.create_bucket(Bucket=bucket)
+        return Place(f"s3://{bucket}/some/prefix", self.options())
+
+
+@contextmanager
+def ministack(folder: Path) -> Iterator[S3Server]:
+    """Keep all conditions as AWS does; take any credentials."""
+    program = _find("ministack")
+    (port,) = free_ports(1)
+    environ = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}
+    with running([program], port, folder / "ministack.log", environ):
+        yield from _server(f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def moto(folder: Path) -> Iterator[S3Server]:
+    """Name the header in the body of a refusal, as AWS does; take any credentials."""
+    program = _find("moto_server")
+    (port,) = free_ports(1)
+    with running([program, "-H", "127.0.0.1", "-p", str(port)], port, folder / "moto.log"):
+        yield from _server(f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def weed(folder: Path) -> Iterator[S3Server]:
+    """Check signatures; name no header in a refusal."""
+    program = _find("weed")
+    port, master, volume, filer = free_ports(4)
+    credentials = [{"accessKey": KEY, "secretKey": SECRET}]
+    actions = ["Admin", "Read", "List", "Tagging", "Write"]
+    identity = {"name": "tests", "credentials": credentials, "actions": actions}
+    config = folder / "s3.json"
+    config.write_text(json.dumps({"identities": [identity]}))
+    (folder / "weed").mkdir()
+    switched_off = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-admin.ui=false", "-webdav=false"]
+    command = [
+        program,
+        "mini",
+        f"-dir={folder / 'weed'}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-s3.port={port}",
+        f"-s3.config={config}",
+        f"-master.port={master}",
+        f"-volume.port={volume}",
+        f"-filer.port={filer}",
+        *switched_off,
+    ]
+    with running(command, port, folder / "weed.log"):
+        yield from _server(f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def forgetful(server: S3Server) -> Iterator[S3Server]:
+    """Overwrite although asked not to, and answer success, as several look-alikes of S3 do."""
+    with forgetful_proxy(server.endpoint) as endpoint:
+        yield from _server(endpoint)
+
+
+def _find(program: str) -> str:
+    pytest.importorskip("s3fs", reason=f"s3fs is not installed: {INSTALL}")
+    return find_program(program, install=INSTALL)
+
+
+def _server(endpoint: str) -> Iterator[S3Server]:
+    from botocore.session import get_session  # comes with s3fs, which may be missing
+
+    client = get_session().create_client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=endpoint,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET,
+    )
+    try:
+        yield S3Server(endpoint, client)
+    finally:
+        client.close()
