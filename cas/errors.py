@@ -49,6 +49,7 @@ class ErrorCode(StrEnum):
     UNREACHABLE = "unreachable"
     THROTTLED = "throttled"
     STALLED = "stalled"
+    MISSING_GUARANTEE = "missing-guarantee"
 
 
 class CasError(Exception):

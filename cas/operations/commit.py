@@ -204,6 +204,8 @@ class Commit:
         """
         settled = False
         try:
+            if not self._parts.config.create_if_absent:
+                return  # the void would replace what stands there, another's version included
             with suppress(CasError):
                 void = VoidRecord(self._session.id)
                 publish(self._backend, void, self._artifact, number)

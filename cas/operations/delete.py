@@ -16,6 +16,7 @@ from cas.objects.versions import (
     read_slot,
     unknown_artifact,
 )
+from cas.operations.guarantees import require_create_if_absent
 from cas.operations.resolve import resolve_record
 from cas.operations.show_history import live_aliases
 
@@ -36,7 +37,9 @@ def delete(parts: StoreParts, ref: Ref, *, force: bool) -> list[Deletion]:
         NotFoundError: no such version.
         RefusedError: aliases point to it and `force` is not set.
         ConflictError: somebody else moved it at the same moment.
+        UnsupportedError: the storage cannot keep two deciders apart.
     """
+    require_create_if_absent(parts, "deleting versions")
     is_whole = ref.number is None and ref.alias is None and ref.digest_prefix is None
     if is_whole:
         listing = list_slots(parts.backend, ref.artifact)
@@ -67,7 +70,9 @@ def restore(parts: StoreParts, ref: Ref) -> list[Deletion]:
     Raises:
         NotFoundError: nothing of that name is in the trash.
         ConflictError: somebody else moved it at the same moment.
+        UnsupportedError: the storage cannot keep two deciders apart.
     """
+    require_create_if_absent(parts, "restoring versions")
     listing = list_slots(parts.backend, ref.artifact)
     if not listing.slots:
         raise unknown_artifact(parts.backend, ref.artifact)

@@ -18,6 +18,7 @@ from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.operations.commit import Commit, until_committed
 from cas.operations.describe import describe_version
+from cas.operations.guarantees import require_able_client
 from cas.operations.move_alias import move_aliases
 from cas.operations.outcomes import PutOptions, PutOutcome
 from cas.operations.resolve import resolve_record
@@ -39,7 +40,9 @@ def put(
         ConflictError: `if_parent` is not the newest version.
         BackendError: the storage failed; a later put resumes where this one stopped.
         CorruptionError: the newest version cannot be read.
+        UnsupportedError: the driver is too old to keep this writer and others apart.
     """
+    require_able_client(parts)
     started = monotonic_seconds()
     aliases = tuple(AliasName(alias) for alias in options.aliases)
     session = WriterSession(parts.backend)

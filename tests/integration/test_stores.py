@@ -11,8 +11,9 @@ def test_init_tells_what_it_made(bare):
     """The document holds URL, id and chunk size; the size can be chosen."""
     document = bare.json("init", "here", "--chunk-size", "128KiB")
 
-    assert set(document) == {"url", "store_id", "chunk_size"}
+    assert set(document) == {"url", "store_id", "chunk_size", "create_if_absent"}
     assert document["chunk_size"] == 128 * 1024
+    assert document["create_if_absent"] is True
     assert document["url"].endswith("/work/here")
     assert (bare.cwd / "here" / "cas.json").is_file()
 

@@ -32,11 +32,22 @@ def command(cli: Invocation, url: str | None, chunk_size: int | None) -> None:
     given = {} if chunk_size is None else {"chunk_size": chunk_size}
     with cas.Store.create(choice.url, storage_options=choice.storage_options, **given) as store:
         average = store.config.chunk_average
-        facts = {"url": store.url, "store_id": store.store_id, "chunk_size": average}
+        keeps_apart = store.config.create_if_absent
+        facts = {
+            "url": store.url,
+            "store_id": store.store_id,
+            "chunk_size": average,
+            "create_if_absent": keeps_apart,
+        }
     if cli.console.as_json:
         cli.console.document(facts)
         return
     cli.console.answer(f"created store {escape(store.url)}")
     cli.console.detail(f"chunks of {format_size(average)} on average, id {store.store_id}")
+    if not keeps_apart:
+        cli.console.note(
+            "this storage does not keep two writers apart: put from one place at a time; "
+            "rm and restore are refused"
+        )
     if choice.url != cli.choice.url:
         cli.console.note(f"to use it by default: export CAS_STORE={escape(store.url)}")
