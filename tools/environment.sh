@@ -17,6 +17,14 @@ make_environment() {
     cp pyproject.toml "$folder/installed-from.toml"
 }
 
+# install_azurite FOLDER: puts the server that is in no wheel into an environment that has a node.
+install_azurite() {
+    if [ ! -x "$1/node_modules/.bin/azurite-blob" ]; then
+        PATH="$PWD/$1/bin:$PATH" npm install --prefix "$1" --no-audit --no-fund --loglevel=error \
+            azurite >&2
+    fi
+}
+
 find_python() {
     local name
     for name in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do

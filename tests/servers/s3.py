@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from servers.forgetful import forgetful_proxy
 from servers.launch import find_program, free_ports, running
 from servers.place import Place, fresh_name
+from servers.relay import relay_to
 
 KEY, SECRET = "test", "testtest"
 INSTALL = "pip install 'cas-store[servers]'"
@@ -88,8 +88,8 @@ def weed(folder: Path) -> Iterator[S3Server]:
 @contextmanager
 def forgetful(server: S3Server) -> Iterator[S3Server]:
     """Overwrite although asked not to, and answer success, as several look-alikes of S3 do."""
-    with forgetful_proxy(server.endpoint) as endpoint:
-        yield from _server(endpoint)
+    with relay_to(server.endpoint, forgetful=True) as relay:
+        yield from _server(relay.endpoint)
 
 
 def _find(program: str) -> str:

@@ -1,32 +1,42 @@
-"""A proxy that takes the condition out of every request before it passes it on."""
+"""A relay in front of a server: notes the requests, and can take the conditions out of them."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-CONDITIONS = {"if-none-match", "if-match"}
-PER_CONNECTION = {"connection", "expect", "transfer-encoding", "keep-alive"}
+CONDITIONS = frozenset({"if-none-match", "if-match"})
+PER_CONNECTION = frozenset({"connection", "expect", "transfer-encoding", "keep-alive"})
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Where the relay listens, and the requests that came, each as method and path."""
+
+    endpoint: str
+    requests: list[tuple[str, str]] = field(default_factory=list)
 
 
 @contextmanager
-def forgetful_proxy(endpoint: str) -> Iterator[str]:
-    """Run the proxy in front of `endpoint`, and hand out its own URL."""
+def relay_to(endpoint: str, *, forgetful: bool = False) -> Iterator[Relay]:
+    """Run a relay in front of `endpoint`; a forgetful one passes no condition on."""
     upstream = urlsplit(endpoint)
+    dropped = PER_CONNECTION | CONDITIONS if forgetful else PER_CONNECTION
 
-    class Forgetful(BaseHTTPRequestHandler):
+    class PassOn(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
         def pass_on(self) -> None:
+            relay.requests.append((self.command, self.path))
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            dropped = CONDITIONS | PER_CONNECTION
             headers = {n: v for n, v in self.headers.items() if n.lower() not in dropped}
             connection = HTTPConnection(str(upstream.hostname), upstream.port, timeout=60)
             try:
@@ -46,12 +56,13 @@ def forgetful_proxy(endpoint: str) -> Iterator[str]:
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = pass_on  # noqa: N815 as the base has them
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as proxy:
-        proxy.daemon_threads = True
-        thread = threading.Thread(target=proxy.serve_forever, name="forgetful-proxy")
+    with ThreadingHTTPServer(("127.0.0.1", 0), PassOn) as server:
+        server.daemon_threads = True
+        relay = Relay(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="relay")
         thread.start()
         try:
-            yield f"http://127.0.0.1:{proxy.server_port}"
+            yield relay
         finally:
-            proxy.shutdown()
+            server.shutdown()
             thread.join()
