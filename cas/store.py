@@ -162,7 +162,11 @@ class Store:
         options = options or StoreOptions()
         counter = RequestCounter(open_backend(text, storage_options))
         backend = _with_retries(counter, options)
-        parts = _open_parts(backend, open_store(backend), options)
+        try:
+            parts = _open_parts(backend, open_store(backend), options)
+        except BaseException:
+            backend.close()
+            raise
         return cls(text, storage_options, options, parts, counter)
 
     @classmethod
