@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -76,6 +77,20 @@ class TestMinistack(RemoteContract):
     def test_the_client_is_known_to_send_conditions(self, backend: Backend) -> None:
         """Versions of s3fs and botocore that drop the condition would not claim this."""
         assert backend.capabilities.create_if_absent
+
+
+class TestMinistackByS3fs(RemoteContract):
+    """The same through the driver of fsspec, which is used where obstore is not installed."""
+
+    @pytest.fixture
+    def server(self, ministack: S3Server) -> S3Server:
+        return ministack
+
+    @pytest.fixture
+    def place(self, server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+        # An import of None is one that fails.
+        monkeypatch.setitem(sys.modules, "cas.backend.obstore_backend", None)
+        return server.new_place()
 
 
 class TestMoto(Remote, ObjectContract, CreateContract):
@@ -168,6 +183,7 @@ class TestSftp(RemoteContract):
         with pytest.raises(BackendError) as caught:
             open_backend(place.url, {**place.options, "password": "hunter2"})
 
+        assert caught.value.code is ErrorCode.ACCESS_DENIED
         assert "\n" not in str(caught.value)
         assert "hunter2" not in str(caught.value)
 

@@ -51,9 +51,6 @@ def open_shop(kind: str, server: StoreServer, folder: Path) -> Shop:
     options = ", ".join(f"{key} = {json.dumps(value)}" for key, value in place.options.items())
     settings = f'[stores.main]\nurl = "{place.url}"\noptions = {{ {options} }}\n'
     (tool.cwd / "cas.toml").write_text(settings)
-    if kind == "fake_gcs":
-        # A look-alike has no answer to the requests that this would make.
-        tool.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
     tool.environ["CAS_STORE"] = "main"
     return Shop(tool, place)
 
