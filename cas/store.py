@@ -36,7 +36,7 @@ from cas.operations.copy_version import copy_versions
 from cas.operations.delete import Deletion, delete, restore
 from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
 from cas.operations.diff import Diff, diff_versions
-from cas.operations.get import get
+from cas.operations.get_to_url import get_anywhere
 from cas.operations.init import init_store, open_store
 from cas.operations.measure_usage import Usage, measure_usage
 from cas.operations.move_alias import AliasMove, tag, untag
@@ -253,6 +253,9 @@ class Store:
     def put(self, source: AnySource, name: str, options: PutOptions | None = None) -> PutOutcome:
         """Store a folder, a file, several paths or a stream as the next version of an artifact.
 
+        A source may also be the URL of an object or prefix behind any driver of fsspec, such as
+        `s3://bucket/raw`, or several of them: it is read without a local copy.
+
         Sends only what the store does not have. Makes no version if nothing changed. When this
         returns, the version is durable; an interrupted put is resumed by the same call.
 
@@ -349,20 +352,22 @@ class Store:
         return Version(self, pin_version(self._parts, Ref.parse(ref)))
 
     def get(self, ref: str, dest: PathLike, options: GetOptions | None = None) -> GetOutcome:
-        """Write a version, or the part below the path in `ref`, into a local folder.
+        """Write a version, or the part below the path in `ref`, into a folder.
 
-        Local files that differ are not touched unless `options.overwrite`.
+        `dest` may also be a URL such as `s3://bucket/prefix`; files become plain objects there.
+        Files that differ are not touched unless `options.overwrite`.
 
         Raises:
             NotFoundError: there is no such version or path.
-            AlreadyExistsError: local files differ; nothing was written.
+            AlreadyExistsError: files there differ; nothing was written.
             InvalidInputError: paths cannot be made here; nothing was written.
             CorruptionError: the store has other bytes than it must.
             BackendError: the storage failed.
         """
         parsed = Ref.parse(ref)
         pinned = pin_version(self._parts, parsed)
-        return get(self._parts, pinned, parsed.path, os.fspath(dest), options or GetOptions())
+        options = options or GetOptions()
+        return get_anywhere(self._parts, pinned, parsed.path, os.fspath(dest), options)
 
     def artifacts(self) -> list[ArtifactSummary]:
         """Return the artifacts, by name."""

@@ -40,7 +40,7 @@ from cas.environment import random_bytes
 from cas.errors import AlreadyExistsError, BackendError, ErrorCode
 
 # There an object is seen whole or not at all, and `create` is one conditional request.
-_OBJECT_STORES = frozenset(
+OBJECT_STORES = frozenset(
     {"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss", "tos", "hf"}
 )
 # Above, the client of Azure sends blocks, and what makes them one object is another request.
@@ -70,7 +70,7 @@ class FsspecBackend:
         self._url = url
         protocols = filesystem.protocol
         self._protocols = frozenset([protocols] if isinstance(protocols, str) else protocols)
-        self._whole = bool(self._protocols & _OBJECT_STORES)
+        self._whole = bool(self._protocols & OBJECT_STORES)
         self._takes_chunk_size = self._whole and takes_chunk_size(filesystem)
         self._capabilities = Capabilities(
             create_if_absent=self._whole and sends_conditions(filesystem, self._protocols),

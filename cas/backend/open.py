@@ -21,6 +21,7 @@ from cas.model.redaction import redact_text, remember_secrets, remember_url
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # There the part before the @ is the container, not a user.
 _CONTAINER_SCHEMES = frozenset({"abfs", "abfss", "wasb", "wasbs"})
+_LOCAL_SCHEMES = frozenset({"file", "local"})
 
 
 def open_backend(
@@ -51,20 +52,22 @@ def open_backend(
             f"{redact_url(text)!r} cannot be a store: it must name one filesystem, not a chain",
             code=ErrorCode.INVALID_URL,
         )
-    if match.group(1).lower() in ("file", "local"):
-        path = text[match.end() :]
-        if re.match(r"/[A-Za-z]:", path) and os.name == "nt":
-            path = path[1:]
-        return LocalBackend(_expand(path), create_root=create)
+    if match.group(1).lower() in _LOCAL_SCHEMES:
+        return LocalBackend(_expand(local_path(text)), create_root=create)
     options = storage_options or {}
-    remember_url(text)
-    remember_secrets(options)
-    _refuse_credentials(text)
+    keep_secret(text, options)
     open_driver = partial(_open_driver, text, options, redact_url(text))
     return _open_natively(text, options, open_driver) or open_driver()
 
 
-def _refuse_credentials(url: str) -> None:
+def keep_secret(url: str, options: Mapping[str, Any]) -> None:
+    """Keep what a URL and options hold of credentials out of all messages from now on.
+
+    Raises:
+        InvalidInputError: the URL has credentials where the driver takes none (INVALID_URL).
+    """
+    remember_url(url)
+    remember_secrets(options)
     place = url.partition("://")[2].partition("/")[0]
     if scheme_of(url) in S3_SCHEMES | GCS_SCHEMES and "@" in place:
         raise InvalidInputError(
@@ -99,10 +102,28 @@ def _open_natively(
     return ObstoreBackend(arguments, root, url=redact_url(url), open_instead=open_instead)
 
 
+def is_remote_url(text: str) -> bool:
+    """Tell whether a text names a place behind a driver of fsspec, not a path of this machine."""
+    match = _SCHEME.match(text)
+    if match is None:
+        return "::" in text and "://" in text  # a chain, which is refused where it is opened
+    return match.group(1).lower() not in _LOCAL_SCHEMES
+
+
+def local_path(text: str) -> str:
+    """Return the path that a `file://` URL names; any other text as it is."""
+    match = _SCHEME.match(text)
+    if match is None or match.group(1).lower() not in _LOCAL_SCHEMES:
+        return text
+    path = text[match.end() :]
+    is_drive = os.name == "nt" and re.match(r"/[A-Za-z]:", path) is not None
+    return path[1:] if is_drive else path
+
+
 def redact_url(url: str) -> str:
     """Return `url` without user part and query, which may be secrets, and without a final `/`."""
     match = _SCHEME.match(url)
-    if match is None:
+    if match is None or "::" in url:
         return redact_text(url) if "://" in url else url
     scheme = match.group(1).lower()
     location, slash, path = url[match.end() :].partition("?")[0].partition("/")

@@ -55,97 +55,43 @@ class _Progress:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class RetryingBackend:
-    """Passes calls on to another backend, a bounded number at once, and again when they fail.
+class RequestRunner:
+    """Makes requests of one storage, a bounded number at once, and again when they fail.
 
-    `create` is tried again too: its caller reads the key back whatever the answer is, so the
-    second try's "exists" about the first one's success does no harm.
+    Thread-safe. A request is a call that raises a `BackendError` when it fails, and that may be
+    made again.
     """
 
     def __init__(
-        self,
-        backend: Backend,
-        policy: RetryPolicy | None = None,
-        limit: ConcurrencyLimit | None = None,
+        self, policy: RetryPolicy | None = None, limit: ConcurrencyLimit | None = None
     ) -> None:
-        self._backend = backend
-        self._policy = policy or RetryPolicy()
-        self._limit = limit or ConcurrencyLimit()
+        self.policy = policy or RetryPolicy()
+        self.limit = limit or ConcurrencyLimit()
         self._progress = _Progress()
         self._closed = threading.Event()
 
-    @property
-    def limit(self) -> ConcurrencyLimit:
-        """How many requests may be in flight."""
-        return self._limit
-
-    @property
-    def url(self) -> str:
-        """Where the objects are."""
-        return self._backend.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the backend can promise."""
-        return self._backend.capabilities
-
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Return bytes of an object."""
-        return self._run(lambda: self._backend.get(key, start, stop), len)
-
-    def put(self, key: str, parts: Sequence[Buffer]) -> None:
-        """Store an object; the same bytes under the same key each time it is tried."""
-        size = sum(memoryview(part).nbytes for part in parts)
-        self._run(lambda: self._backend.put(key, parts), lambda _: size)
-
-    def create(self, key: str, content: bytes) -> None:
-        """Store an object unless it exists."""
-        self._run(lambda: self._backend.create(key, content), lambda _: len(content))
-
-    def delete(self, key: str) -> None:
-        """Remove an object."""
-        self._run(lambda: self._backend.delete(key))
-
-    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
-        """Return what is under a folder; a listing that fails midway is begun again."""
-        return iter(self._run(lambda: list(self._backend.list_objects(prefix))))
-
-    def list_folders(self, prefix: str) -> list[str]:
-        """Return the names of the sub-folders."""
-        return self._run(lambda: self._backend.list_folders(prefix))
-
     def close(self) -> None:
-        """End all pauses, so that whoever waits gets the last failure; close the backend."""
+        """End all pauses, so that whoever waits gets the last failure."""
         self._closed.set()
-        self._backend.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return RetryingBackend, (self._backend, self._policy)
-
-    def _run(
+    def run(
         self, request: Callable[[], _Answer], moved: Callable[[_Answer], int] = lambda _: 0
     ) -> _Answer:
+        """Return what `request` returns at last; `moved` tells how many bytes that was.
+
+        Raises:
+            BackendError: the last failure, when patience is at its end or more would not help.
+        """
         # It takes 50 ms to import, which commands on a local store need not spend.
         from tenacity import Retrying, retry_if_exception, wait_random_exponential
 
         def attempt() -> _Answer:
-            with self._limit.request():
+            with self.limit.request():
                 answer = request()
-            self._limit.note_success(moved(answer))
+            self.limit.note_success(moved(answer))
             return answer
 
-        policy = self._policy
+        policy = self.policy
         started = monotonic_seconds()
         retrying = Retrying(
             retry=retry_if_exception(self._is_worth_retrying),
@@ -164,7 +110,7 @@ class RetryingBackend:
         if not isinstance(error, BackendError) or error.code in PERMANENT:
             return False
         if error.code is ErrorCode.THROTTLED:
-            self._limit.note_throttled()
+            self.limit.note_throttled()
         return True
 
     def _is_over(self, started: float, state: RetryCallState) -> bool:
@@ -172,7 +118,7 @@ class RetryingBackend:
             return True
         last = self._progress.last_success
         patience = (
-            self._policy.first_patience_seconds if last is None else self._policy.patience_seconds
+            self.policy.first_patience_seconds if last is None else self.policy.patience_seconds
         )
         # What others achieved meanwhile counts: the storage is there, only slow.
         since = max(started, last or started)
@@ -181,6 +127,82 @@ class RetryingBackend:
 
     def _pause(self, seconds: float) -> None:
         self._closed.wait(seconds)
+
+
+class RetryingBackend:
+    """Passes calls on to another backend, a bounded number at once, and again when they fail.
+
+    `create` is tried again too: its caller reads the key back whatever the answer is, so the
+    second try's "exists" about the first one's success does no harm.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        policy: RetryPolicy | None = None,
+        limit: ConcurrencyLimit | None = None,
+    ) -> None:
+        self._backend = backend
+        self._runner = RequestRunner(policy, limit)
+
+    @property
+    def limit(self) -> ConcurrencyLimit:
+        """How many requests may be in flight."""
+        return self._runner.limit
+
+    @property
+    def url(self) -> str:
+        """Where the objects are."""
+        return self._backend.url
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can promise."""
+        return self._backend.capabilities
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Return bytes of an object."""
+        return self._runner.run(lambda: self._backend.get(key, start, stop), len)
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Store an object; the same bytes under the same key each time it is tried."""
+        size = sum(memoryview(part).nbytes for part in parts)
+        self._runner.run(lambda: self._backend.put(key, parts), lambda _: size)
+
+    def create(self, key: str, content: bytes) -> None:
+        """Store an object unless it exists."""
+        self._runner.run(lambda: self._backend.create(key, content), lambda _: len(content))
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self._runner.run(lambda: self._backend.delete(key))
+
+    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Return what is under a folder; a listing that fails midway is begun again."""
+        return iter(self._runner.run(lambda: list(self._backend.list_objects(prefix))))
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Return the names of the sub-folders."""
+        return self._runner.run(lambda: self._backend.list_folders(prefix))
+
+    def close(self) -> None:
+        """End all pauses, so that whoever waits gets the last failure; close the backend."""
+        self._runner.close()
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RetryingBackend, (self._backend, self._runner.policy)
 
 
 def _give_up(state: RetryCallState) -> object:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cas.backend.open import is_remote_url
 from cas.errors import CasError, ErrorCode, InvalidInputError
 from cas.model.names import Ref
 from cas.model.units import parse_size
@@ -38,8 +39,9 @@ def split_list(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
 
 
-def merge_metadata(texts: Sequence[str]) -> dict[str, Any]:
-    """Return what `K=V`, a JSON object or `@FILE` say together; later ones win.
+def merge_metadata(texts: Sequence[str], option: str = "--metadata") -> dict[str, Any]:
+    """Return what `K=V`, a JSON object or `@FILE` say together; later ones win. `option` is what
+    gave them.
 
     A value that reads as JSON is taken as such: `epochs=3` is a number, `note=hello` a text.
 
@@ -54,12 +56,12 @@ def merge_metadata(texts: Sequence[str]) -> dict[str, Any]:
             content = Path(text[1:]).read_text(encoding="utf-8", errors="surrogateescape")
             merged.update(_json_object(content, text[1:]))
         elif text.lstrip().startswith("{"):
-            merged.update(_json_object(text, "--metadata"))
+            merged.update(_json_object(text, option))
         elif equals and name:
             merged[name] = _json_or_text(value)
         else:
             raise InvalidInputError(
-                f"--metadata {text!r} has no value",
+                f"{option} {text!r} has no value",
                 code=ErrorCode.INVALID_OPTION,
                 hint="write key=value, a JSON object, or @file.json",
             )
@@ -81,7 +83,7 @@ def split_words(words: Sequence[str], name: str | None) -> tuple[list[str], str]
         )
     # Where both exist as files nothing can be told; where only the last does, the order is wrong.
     turned = name is None and os.path.lexists(artifact) and not os.path.lexists(paths[0])
-    if turned and paths[0] != STANDARD_INPUT:
+    if turned and paths[0] != STANDARD_INPUT and not is_remote_url(paths[0]):
         raise InvalidInputError(
             f"{paths[0]!r} is no file or folder; the artifact's name comes last",
             code=ErrorCode.INVALID_OPTION,

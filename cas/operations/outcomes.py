@@ -30,6 +30,8 @@ class PutOptions:
         inputs: references to the versions that this one was made from.
         provenance: record command, git commit, host, user and Python version.
         path: name of the file when the source is a stream.
+        source_options: what the filesystem of a source that is a URL is opened with: credentials,
+            endpoints; recorded nowhere.
         jobs: threads that read, cut and compress; None takes the store's.
         command: the command line to record.
         progress: told how far it is.
@@ -47,6 +49,7 @@ class PutOptions:
     inputs: tuple[str, ...] = ()
     provenance: bool = True
     path: str | None = None
+    source_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     jobs: int | None = None
     command: tuple[str, ...] | None = None
     progress: ProgressSink | None = None
@@ -130,6 +133,8 @@ class GetOptions:
             when the reference was a digest.
         seeds: local files or folders to take bytes from, whatever their names, such as a copy of
             an earlier version; only what none of them holds is fetched.
+        dest_options: what the filesystem of a target that is a URL is opened with: credentials,
+            endpoints.
         jobs: threads; None takes the store's.
     """
 
@@ -139,6 +144,7 @@ class GetOptions:
     outside_links: bool = False
     verify_files: bool | None = None
     seeds: tuple[str, ...] = ()
+    dest_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     jobs: int | None = None
     progress: ProgressSink | None = None
     cancel: Cancel | None = None

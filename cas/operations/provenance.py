@@ -33,6 +33,9 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 
+# What a driver is told: it may be a secret by any name, and never says what the version is.
+_DRIVER_OPTION = "--source-option"
+
 
 def find_provenance(command: Sequence[str] | None) -> dict[str, Any]:
     """Return what is known of the producer; what cannot be found out is left out."""
@@ -52,7 +55,7 @@ def hide_secrets(command: Sequence[str]) -> list[str]:
     """Return a command line without the values of what looks like a secret.
 
     Hidden are values of options, assignments and headers whose name speaks of passwords, tokens
-    or keys, and the user part and query of URLs.
+    or keys, all options of drivers, and the user part and query of URLs.
     """
     shown: list[str] = []
     hide_next = False
@@ -61,10 +64,12 @@ def hide_secrets(command: Sequence[str]) -> list[str]:
         text = HIDDEN
         if not hide_next or word.startswith("-"):
             text = _URL.sub(_hide_in_url, word)
-            if named := _NAMED.search(text):
+            if word.startswith(f"{_DRIVER_OPTION}="):
+                text = f"{_DRIVER_OPTION}={HIDDEN}"
+            elif named := _NAMED.search(text):
                 text = text[: named.end()] + HIDDEN
         is_option = word.startswith("-") and "=" not in word
-        hide_next = is_option and bool(_SECRET.search(word))
+        hide_next = is_option and (word == _DRIVER_OPTION or bool(_SECRET.search(word)))
         size += len(text)
         if size > MAXIMUM_COMMAND_BYTES:
             return [*shown, "..."]

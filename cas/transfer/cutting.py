@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
@@ -40,6 +40,8 @@ _OPEN_FLAGS = (
 _SEEKING = threading.Lock()
 
 Span = tuple[bytes, int, int]
+# What a file that is not as the scan saw it looks like, and whether its owner may execute it.
+Changed = tuple[FileStamp, bool]
 
 
 @dataclass(slots=True)
@@ -99,7 +101,7 @@ class CutBatch:
         item_counts: how many of the items are its; 0 for an inlined file.
         sizes: bytes of each.
         inlined: (row, content) of each tiny file that is not empty.
-        changed: (row, stat) of each file that is not as the scan saw it.
+        changed: (row, stamp, is executable) of each file that is not as the scan saw it.
         grown: rows of files that became big since the scan, and were not read.
         problems: (row, reason) of each file that could not be read.
     """
@@ -110,19 +112,28 @@ class CutBatch:
     sizes: list[int] = field(default_factory=list)
     items: Items = field(default_factory=Items)
     inlined: list[tuple[int, bytes]] = field(default_factory=list)
-    changed: list[tuple[int, os.stat_result]] = field(default_factory=list)
+    changed: list[tuple[int, FileStamp, bool]] = field(default_factory=list)
     grown: list[int] = field(default_factory=list)
     problems: list[tuple[int, str]] = field(default_factory=list)
 
 
-def cut_small_files(cutter: Cutter, files: Sequence[SmallFile]) -> CutBatch:
-    """Read, cut and hash small files."""
+def cut_small_files(
+    cutter: Cutter,
+    files: Sequence[SmallFile],
+    read: Callable[[SmallFile], tuple[bytes | None, Changed | None]] | None = None,
+) -> CutBatch:
+    """Read, cut and hash small files; one whose reading raises an OSError is a problem.
+
+    Args:
+        read: gives a file's bytes, as `read_small_file` does and no other unless given.
+    """
+    read = read or read_small_file
     batch = CutBatch()
     items = batch.items
     for file in files:
         row = file.row
         try:
-            content, changed = _read_small(file)
+            content, changed = read(file)
         except OSError as error:
             batch.problems.append((row, error.strerror or str(error)))
             continue
@@ -130,7 +141,7 @@ def cut_small_files(cutter: Cutter, files: Sequence[SmallFile]) -> CutBatch:
             batch.grown.append(row)
             continue
         if changed is not None:
-            batch.changed.append((row, changed))
+            batch.changed.append((row, *changed))
         size = len(content)
         before = len(items.ids)
         if size <= INLINE_LIMIT:
@@ -170,15 +181,16 @@ def _cut_run(cutter: Cutter, content: bytes, run: Run) -> list[int]:
     return ends
 
 
-def _read_small(file: SmallFile) -> tuple[bytes | None, os.stat_result | None]:
-    """Return a file's bytes, and its stat if that is not what the scan saw.
+def read_small_file(file: SmallFile) -> tuple[bytes | None, Changed | None]:
+    """Return a local file's bytes, and what it looks like if that is not what the scan saw.
 
-    None for the bytes of a file that is big now: it may not even fit into memory. The bytes are good when the stat after reading is the one from before: usually the scan's.
+    None for the bytes of a file that is big now: it may not even fit into memory. The bytes are
+    good when the stat after reading is the one from before: usually the scan's.
     """
     descriptor = os.open(file.path, _OPEN_FLAGS)
     try:
         stamp = file.stamp
-        changed: os.stat_result | None = None
+        changed: Changed | None = None
         for _ in range(READ_ATTEMPTS):
             # One byte more than there should be, so that one call shows a file that grew. A read
             # that gives less than there is counts as a change and is done again.
@@ -188,7 +200,8 @@ def _read_small(file: SmallFile) -> tuple[bytes | None, os.stat_result | None]:
                 raise OSError(0, "is no longer a regular file")
             if stamp.fits(status) and len(content) == stamp.size:
                 return content, changed
-            stamp, changed = FileStamp.of(status), status
+            stamp = FileStamp.of(status)
+            changed = stamp, bool(status.st_mode & stat.S_IXUSR)
             if stamp.size > SMALL_FILE_BYTES:
                 return None, changed
     finally:

@@ -24,8 +24,14 @@ class Ignore:
     def with_file(self, file: Path, prefix: bytes) -> Ignore:
         """Return these patterns and those of an ignore file, which holds below `prefix`."""
         text = file.read_text(encoding="utf-8", errors="surrogateescape")
+        return self.with_lines(text.splitlines(), prefix, str(file))
+
+    def with_lines(self, lines: Sequence[str], prefix: bytes, where: str) -> Ignore:
+        """Return these patterns and those of an ignore file found at `where`, which hold below
+        `prefix`.
+        """
         inner = Ignore()
-        spec = _parse(text.splitlines(), str(file))
+        spec = _parse(lines, where)
         inner._specs = (*self._specs, (path_to_text(prefix), spec))
         return inner
 

@@ -7,7 +7,6 @@ decides what is new, and packs that. Memory in flight is bounded by one budget.
 from __future__ import annotations
 
 import os
-import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,6 +21,7 @@ from cas.format.manifest import INLINE_LIMIT
 from cas.model.entry import EntryKind, path_to_text
 from cas.model.progress import Cancel
 from cas.transfer.budget import MemoryBudget
+from cas.transfer.content import Content, LocalContent, OpenedFile
 from cas.transfer.cutting import (
     READ_ATTEMPTS,
     SEGMENT_BYTES,
@@ -31,16 +31,14 @@ from cas.transfer.cutting import (
     Items,
     SegmentJoiner,
     SmallFile,
-    cut_segment,
     cut_segment_content,
-    cut_small_files,
-    hole_segments,
-    open_source,
     read_stream,
 )
 from cas.transfer.dedup import Deduplicator
 from cas.transfer.packing import BlobWriter
 from cas.transfer.placing import Placer, UploadCounts
+from cas.transfer.remote_content import RemoteContent
+from cas.transfer.remote_tree import RemoteTree
 from cas.transfer.rows import EntryColumns, Extents, merge_extents
 from cas.transfer.small_readers import SmallReaders
 from cas.transfer.stamp import FileStamp
@@ -50,7 +48,8 @@ from cas.transfer.tree import LocalTree
 FILE, SYMLINK = int(EntryKind.FILE), int(EntryKind.SYMLINK)
 
 BATCH_BYTES = 4 << 20
-BATCH_FILES = 512
+# Threads that wait for servers cost little; how many requests these bear is found out below them.
+READS_IN_FLIGHT = 32
 ZEROS = bytes(16 << 20)
 
 
@@ -60,9 +59,7 @@ class _BigFile:
 
     row: int
     joiner: SegmentJoiner
-    descriptor: int = -1
-    stamp: FileStamp = field(default_factory=lambda: FileStamp(0, 0, 0, 0))
-    executable: bool = False
+    opened: OpenedFile | None = None
     attempt: int = 1
     hasher: blake3 = field(default_factory=lambda: blake3(max_threads=blake3.AUTO))
     parts: list[Extents] = field(default_factory=list)
@@ -117,16 +114,20 @@ class Upload:
         self._writer = tools.writer
         self._pool = tools.pool
         self._budget = tools.budget
-        self._window = 2 * tools.jobs + 2
+        self._content: Content = (
+            RemoteContent(tree) if isinstance(tree, RemoteTree) else LocalContent(tree)
+        )
+        self._window = 2 * (READS_IN_FLIGHT if self._content.waits else tools.jobs) + 2
         self._cancel = cancel
         self._report = report
         self._retries: deque[tuple[int, int]] = deque()
         self._hole_hashes: dict[int, bytes] = {}
-        self._descriptors: set[int] = set()
+        self._opened: set[OpenedFile] = set()
         self.counts = UploadCounts()
         self._placer = Placer(tools.dedup, tools.writer, self.counts, len(tree))
         self.problems: list[str] = []
         self._small = SmallReaders()
+        self._waiting = ThreadPoolExecutor(READS_IN_FLIGHT, thread_name_prefix="cas-read")
 
     @property
     def placer(self) -> Placer:
@@ -135,11 +136,11 @@ class Upload:
 
     def run(self, rows: Sequence[int]) -> None:
         """Store the regular files and links of `rows`, given in path order."""
-        with self._small:
+        with self._small, self._waiting:
             self._run_tasks(self._tasks(rows))
             while self._retries:
                 row, attempt = self._retries.popleft()
-                self._run_tasks(self._big_file_tasks(row, attempt))
+                self._run_tasks(self._big_file_tasks(row, attempt, again=True))
 
     def run_stream(self, row: int, stream: BinaryIO) -> None:
         """Store what a stream gives as the content of `row`."""
@@ -159,8 +160,7 @@ class Upload:
                     and len(window) < max(self._window, 2 * self._small.readers)
                     and self._budget.try_acquire(waiting.size)
                 ):
-                    submit = self._small.submit if waiting.is_batch else self._pool.submit
-                    window.append((waiting, submit(waiting.run)))
+                    window.append((waiting, self._submit(waiting)))
                     waiting = next(tasks, None)
                 if window:
                     self._take(*window.popleft())
@@ -173,8 +173,14 @@ class Upload:
         """Drop what has not begun, wait for the rest, and close what was being read."""
         # Closed before that, a descriptor might be read that stands for another file by then.
         wait([future for future in futures if not future.cancel()])
-        while self._descriptors:
-            os.close(self._descriptors.pop())
+        while self._opened:
+            self._opened.pop().close()
+
+    def _submit(self, task: _Task) -> Future[CutBatch | CutSegment | None]:
+        if self._content.waits:
+            return self._waiting.submit(task.run)
+        submit = self._small.submit if task.is_batch else self._pool.submit
+        return submit(task.run)
 
     def _take(self, task: _Task, future: Future[CutBatch | CutSegment | None]) -> None:
         result = future.result()
@@ -209,11 +215,11 @@ class Upload:
                 if batch:
                     yield self._batch_task(batch, batch_bytes)
                     batch, batch_bytes = [], 0
-                yield from self._big_file_tasks(row, 1)
+                yield from self._big_file_tasks(row, 1, again=False)
                 continue
-            batch.append(SmallFile(row, tree.local_path(row), stamp))
+            batch.append(SmallFile(row, self._content.locate(row), stamp))
             batch_bytes += stamp.size
-            if batch_bytes >= BATCH_BYTES or len(batch) >= BATCH_FILES:
+            if batch_bytes >= BATCH_BYTES or len(batch) >= self._content.batch_files:
                 yield self._batch_task(batch, batch_bytes)
                 batch, batch_bytes = [], 0
         if batch:
@@ -226,20 +232,25 @@ class Upload:
             assert isinstance(result, CutBatch)
             self._take_batch(result)
 
-        return _Task(size, lambda: cut_small_files(cutter, files), take, is_batch=True)
+        return _Task(size, lambda: self._content.cut_small(cutter, files), take, is_batch=True)
 
-    def _big_file_tasks(self, row: int, attempt: int) -> Iterator[_Task]:
-        file = self._open_big_file(row, attempt)
-        if file is None:
-            return
+    def _big_file_tasks(self, row: int, attempt: int, *, again: bool) -> Iterator[_Task]:
         try:
-            segments = hole_segments(file.descriptor, file.stamp.size)
+            opened = self._content.open(row, again=again)
         except OSError as error:
-            self._close(file.descriptor)
+            self._note_problem(row, error)
+            return
+        self._opened.add(opened)
+        try:
+            segments = opened.segments()
+        except OSError as error:
+            self._close(opened)
             self._note_problem(row, error)
             return
         if not segments:
-            self._store_emptied(file)
+            self._store_emptied(row, opened)
+            return
+        file = _BigFile(row, SegmentJoiner(self._cutter), opened, attempt)
         for number, (offset, length, is_hole) in enumerate(segments):
             yield self._segment_task(
                 file, offset, length, is_hole=is_hole, is_last=number == len(segments) - 1
@@ -272,13 +283,14 @@ class Upload:
     def _segment_task(
         self, file: _BigFile, offset: int, length: int, *, is_hole: bool, is_last: bool
     ) -> _Task:
-        cutter = self._cutter
+        cutter, opened = self._cutter, file.opened
+        assert opened is not None
 
         def run() -> CutBatch | CutSegment | None:
             if is_hole:
                 return CutSegment(length, None, [length])
             try:
-                return cut_segment(cutter, file.descriptor, offset, length)
+                return cut_segment_content(cutter, opened.read(offset, length))
             except OSError as error:
                 file.failure = error  # told when the file's turn is over, unless another try helps
                 return None
@@ -320,9 +332,9 @@ class Upload:
         counts = np.array(batch.item_counts, np.int64)
         columns.sizes[rows] = batch.sizes
         columns.hashes[rows] = np.frombuffer(b"".join(batch.hashes), np.uint8).reshape(-1, 32)
-        for row, status in batch.changed:
-            self._restamp(row, FileStamp.of(status))
-            columns.modes[row] = bool(status.st_mode & stat.S_IXUSR)
+        for row, stamp, executable in batch.changed:
+            self._restamp(row, stamp)
+            columns.modes[row] = executable
         for row, content in batch.inlined:
             columns.set_inline(row, content)
         size = sum(batch.sizes)
@@ -346,41 +358,19 @@ class Upload:
         tree.ctimes[row] = stamp.ctime
         tree.inodes[row] = stamp.inode
 
+    def _store_emptied(self, row: int, opened: OpenedFile) -> None:
+        """Store a file that was big when it was listed, and has no bytes now."""
+        self._close(opened)
+        self._restamp(row, opened.stamp)
+        self._columns.modes[row] = opened.executable
+        self._store_inline(row, b"")
+        self.counts.read_files += 1
+
     # -- big files
 
-    def _open_big_file(self, row: int, attempt: int) -> _BigFile | None:
-        path = self._tree.local_path(row)
-        try:
-            descriptor = open_source(path)
-        except OSError as error:
-            self._note_problem(row, error)
-            return None
-        self._descriptors.add(descriptor)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            self._close(descriptor)
-            self._note_problem(row, OSError(0, "is no longer a regular file"))
-            return None
-        return _BigFile(
-            row=row,
-            descriptor=descriptor,
-            stamp=FileStamp.of(status),
-            executable=bool(status.st_mode & stat.S_IXUSR),
-            joiner=SegmentJoiner(self._cutter),
-            attempt=attempt,
-        )
-
-    def _close(self, descriptor: int) -> None:
-        self._descriptors.discard(descriptor)
-        os.close(descriptor)
-
-    def _store_emptied(self, file: _BigFile) -> None:
-        """Store a file that was big when it was scanned, and has no bytes now."""
-        self._close(file.descriptor)
-        self._store_inline(file.row, b"")
-        self._columns.modes[file.row] = file.executable
-        self._restamp(file.row, file.stamp)
-        self.counts.read_files += 1
+    def _close(self, opened: OpenedFile) -> FileStamp:
+        self._opened.discard(opened)
+        return opened.close()
 
     def _take_segment(self, file: _BigFile, segment: CutSegment) -> None:
         if segment.content is None:
@@ -403,19 +393,20 @@ class Upload:
 
     def _finish_big_file(self, file: _BigFile) -> None:
         self._add_big_items(file, file.joiner.finish())
-        after = FileStamp.of(os.fstat(file.descriptor))
-        self._close(file.descriptor)
+        opened = file.opened
+        assert opened is not None
+        after = self._close(opened)
         stored = sum(int(part.lengths.sum()) for part in file.parts)
-        if after != file.stamp or stored != file.stamp.size:
+        if after != opened.stamp or stored != opened.stamp.size:
             if file.attempt < READ_ATTEMPTS:
                 self._retries.append((file.row, file.attempt + 1))
             else:
                 changing = OSError(0, "kept changing while it was read")
                 self._note_problem(file.row, file.failure or changing)
             return
-        self._columns.modes[file.row] = file.executable
-        self._restamp(file.row, file.stamp)
-        self._note_big_file(file, file.stamp.size)
+        self._columns.modes[file.row] = opened.executable
+        self._restamp(file.row, opened.stamp)
+        self._note_big_file(file, opened.stamp.size)
 
     def _finish_stream(self, file: _BigFile) -> None:
         self._add_big_items(file, file.joiner.finish())

@@ -12,7 +12,7 @@ from cas.cli.interrupt import stopped_by_ctrl_c
 from cas.cli.invocation import Invocation
 from cas.cli.outcomes import show_get
 from cas.cli.progress import ProgressDisplay
-from cas.cli.values import JOBS, parse_ref
+from cas.cli.values import JOBS, merge_metadata, parse_ref
 from cas.cli.verb import WITH_STORE, verb
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ cas get imagenet
 cas get team/bert:production ./bert
 cas get imagenet:v3/train ./train --include '*.jpg'
 cas get imagenet:v4 ./v4 --seed ./v3
+cas get team/bert:production s3://serving/bert
 """
 
 
@@ -31,7 +32,7 @@ cas get imagenet:v4 ./v4 --seed ./v3
 @click.argument("dest", required=False)
 @click.option("--include", multiple=True, metavar="PATTERN", help="Get only these; repeatable.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out; repeatable.")
-@click.option("--overwrite", is_flag=True, help="Replace local files that differ.")
+@click.option("--overwrite", is_flag=True, help="Replace files that differ.")
 @click.option(
     "--seed",
     "seeds",
@@ -40,6 +41,7 @@ cas get imagenet:v4 ./v4 --seed ./v3
     help="Take what it holds from this file or folder; repeatable.",
 )
 @click.option("--outside-links", is_flag=True, help="Make links that lead out of DEST, too.")
+@click.option("--dest-option", multiple=True, metavar="K=V|JSON|@FILE", help="For a URL's driver.")
 @click.option("-j", "--jobs", type=JOBS, help="Threads; as many as CPUs unless given.")
 def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
     """Write the files of REF to the folder DEST, by default ./NAME-vN.
@@ -47,13 +49,18 @@ def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
     Every byte is verified. Files that are there and match are not fetched; a file that differs is
     never replaced without --overwrite, and nothing is written outside DEST. Bytes that a replaced
     file, a --seed or an interrupted get holds are copied from there, and only the rest is fetched.
+    DEST may be a URL such as s3://bucket/prefix: files become plain objects there; links and empty
+    folders are left out.
     """
+    dest_options = merge_metadata(given.pop("dest_option"), "--dest-option")
     kept = "interrupted: what was fetched stays, and the same command goes on from there"
     with cli.open_store(jobs=given["jobs"]) as store, stopped_by_ctrl_c(kept) as cancel:
         if dest is None:
             ref, dest = _choose_target(store, ref)
         with ProgressDisplay(cli.console) as display:
-            options = cas.GetOptions(progress=display.sink, cancel=cancel, **given)
+            options = cas.GetOptions(
+                progress=display.sink, cancel=cancel, dest_options=dest_options, **given
+            )
             outcome = store.get(ref, dest, options)
         return show_get(cli.console, outcome)
 

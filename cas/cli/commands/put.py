@@ -20,6 +20,7 @@ EXAMPLES = """
 cas put ./data imagenet
 cas put model.safetensors config.json team/bert -t model -a production -m 'lr 3e-4'
 cas put ./data imagenet --metadata epochs=3 --metadata @run.json --dry-run
+cas put s3://bucket/raw -n raw --source-option profile=lab
 pg_dump db | cas put - backup --path dump.sql
 """
 
@@ -37,15 +38,20 @@ pg_dump db | cas put - backup --path dump.sql
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out, as .gitignore does.")
 @click.option("--input", multiple=True, metavar="REF", help="A version that this was made from.")
 @click.option("--path", help="Name of the file that comes from standard input.")
+@click.option(
+    "--source-option", multiple=True, metavar="K=V|JSON|@FILE", help="For a URL's driver."
+)
 @click.option("--no-provenance", is_flag=True, help="Record no command, commit, host and user.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be sent, and send nothing.")
 @click.option("-j", "--jobs", type=JOBS, help="Threads; as many as CPUs unless given.")
 def command(cli: Invocation, words: tuple[str, ...], name: str | None, **given: Any) -> None:
     """Publish files as the next version of the artifact NAME.
 
-    PATH is a folder, whose content is put, a file, or - for standard input. Only what the store
-    does not have is sent; files that did not change are not read again. A file .casignore in a
-    folder names what to leave out. Interrupted, a put loses nothing: run it again.
+    PATH is a folder, whose content is put, a file, - for standard input, or the URL of an object or
+    prefix (s3://, gs://, az://, sftp://, https:// and what else fsspec opens), which is read
+    without a local copy. Only what the store does not have is sent; files that did not change are
+    not read again. A file .casignore in a folder names what to leave out. Interrupted, a put loses
+    nothing: run it again.
     """
     paths, artifact = split_words(words, name)
     source = _source(paths, given["path"], artifact)
@@ -92,6 +98,7 @@ def _options(given: dict[str, Any], **running: Any) -> cas.PutOptions:
         inputs=given["input"],
         provenance=not given["no_provenance"],
         path=given["path"],
+        source_options=merge_metadata(given["source_option"], "--source-option"),
         jobs=given["jobs"],
         command=("cas", *sys.argv[1:]),
         **running,

@@ -57,6 +57,20 @@ def test_words_in_the_wrong_order_are_noticed(tmp_path, monkeypatch):
     assert caught.value.hint == "cas put data bert"
 
 
+def test_a_url_comes_before_the_name_of_any_folder(tmp_path, monkeypatch):
+    """That a URL is no local file says nothing about the order of the words."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+
+    assert split_words(["s3://bucket/raw", "data"], None) == (["s3://bucket/raw"], "data")
+
+
+def test_options_of_a_driver_are_named_in_their_errors():
+    """Not as metadata, though they are read in the same way."""
+    with pytest.raises(InvalidInputError, match="--source-option"):
+        merge_metadata(["profile"], "--source-option")
+
+
 def test_aliases_may_be_given_apart_or_with_commas():
     """Both ways of writing several aliases mean the same."""
     assert split_list(["a,b", "c", " d , "]) == ("a", "b", "c", "d")

@@ -147,8 +147,7 @@ def test_a_file_that_changed_since_the_scan_is_read_as_it_is_now(tmp_path, size)
 
     assert batch.hashes == [blake3(random_content(2, size)).digest()]
     assert batch.sizes == [size]
-    ((row, status),) = batch.changed
-    assert (row, FileStamp.of(status)) == (0, FileStamp.of(path.stat()))
+    assert batch.changed == [(0, FileStamp.of(path.stat()), False)]
 
 
 def test_a_file_that_became_big_is_left_to_be_read_in_segments(tmp_path):
