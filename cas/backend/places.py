@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem
 
-from cas.backend.driver_options import SFTP_SCHEMES
+from cas.backend.driver_options import SFTP_SCHEMES, as_driver_options, known_settings
 from cas.backend.drivers import is_past_the_end
 from cas.backend.failures import as_cas_error
 from cas.backend.found import FoundObject, found_object
@@ -39,6 +39,9 @@ _Answer = TypeVar("_Answer")
 def open_place(url: str, options: Mapping[str, Any]) -> Place:
     """Open what `url` names. Makes no request.
 
+    Args:
+        options: arguments of the driver, or the words that settings of stores have for them.
+
     Raises:
         InvalidInputError: no filesystem has that scheme, it refuses the options, or the URL
             chains several (INVALID_URL).
@@ -52,7 +55,11 @@ def open_place(url: str, options: Mapping[str, Any]) -> Place:
             hint="unpack archives first, or pipe: ... | cas put - NAME --path FILE",
         )
     keep_secret(url, options)
-    filesystem, root = open_filesystem(url, options, shown_url=shown)
+    known = known_settings(url)
+    settings = {name: value for name, value in options.items() if name in known}
+    others = {name: value for name, value in options.items() if name not in known}
+    arguments = as_driver_options(url, settings, others)
+    filesystem, root = open_filesystem(url, arguments, shown_url=shown)
     return Place(filesystem, root, url=url, shown_url=shown)
 
 

@@ -30,8 +30,8 @@ class PutOptions:
         inputs: references to the versions that this one was made from.
         provenance: record command, git commit, host, user and Python version.
         path: name of the file when the source is a stream.
-        source_options: what the filesystem of a source that is a URL is opened with: credentials,
-            endpoints; recorded nowhere.
+        source_options: credentials, endpoints and the like for a source that is a URL, in the words
+            of settings or of the fsspec driver; recorded nowhere.
         jobs: threads that read, cut and compress; None takes the store's.
         command: the command line to record.
         progress: told how far it is.
@@ -133,8 +133,7 @@ class GetOptions:
             when the reference was a digest.
         seeds: local files or folders to take bytes from, whatever their names, such as a copy of
             an earlier version; only what none of them holds is fetched.
-        dest_options: what the filesystem of a target that is a URL is opened with: credentials,
-            endpoints.
+        dest_options: credentials, endpoints and the like for a target that is a URL.
         jobs: threads; None takes the store's.
     """
 

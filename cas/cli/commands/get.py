@@ -41,7 +41,9 @@ cas get team/bert:production s3://serving/bert
     help="Take what it holds from this file or folder; repeatable.",
 )
 @click.option("--outside-links", is_flag=True, help="Make links that lead out of DEST, too.")
-@click.option("--dest-option", multiple=True, metavar="K=V|JSON|@FILE", help="For a URL's driver.")
+@click.option(
+    "--dest-option", multiple=True, metavar="K=V|JSON|@FILE", help="For a URL, as in settings."
+)
 @click.option("-j", "--jobs", type=JOBS, help="Threads; as many as CPUs unless given.")
 def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
     """Write the files of REF to the folder DEST, by default ./NAME-vN.

@@ -131,6 +131,19 @@ def test_a_discarded_object_leaves_nothing(folder):
     assert place.find_present() == []
 
 
+def test_options_may_be_in_the_words_of_settings():
+    """Beside arguments of the driver."""
+    pytest.importorskip("s3fs")
+
+    place = open_place(
+        "s3://bucket/x",
+        {"endpoint": "http://127.0.0.1:1", "anonymous": True, "cache_regions": False},
+    )
+
+    options = place._filesystem.storage_options
+    assert (options["endpoint_url"], options["anon"]) == ("http://127.0.0.1:1", True)
+
+
 def test_a_chain_of_filesystems_is_refused():
     """Some of them would make local copies, and none has names to trust."""
     with pytest.raises(InvalidInputError) as caught:
