@@ -45,7 +45,7 @@ class MultipartWriter:
         try:
             self._file.write(content)
         except Exception as error:
-            raise self._place.as_error(error, self._path) from error
+            raise self._place.as_error(error, self._path, writing=True) from error
 
     def commit(self) -> None:
         """Let the object appear, whole."""
@@ -53,7 +53,7 @@ class MultipartWriter:
             self._file.close()
             self._file.commit()
         except Exception as error:
-            raise self._place.as_error(error, self._path) from error
+            raise self._place.as_error(error, self._path, writing=True) from error
 
     def discard(self) -> None:
         """Remove what was written; never raises."""
@@ -95,7 +95,7 @@ class MovingWriter:
         try:
             self._file.write(content)
         except Exception as error:
-            raise self._place.as_error(error, self._path) from error
+            raise self._place.as_error(error, self._path, writing=True) from error
 
     def commit(self) -> None:
         """Let the object appear, whole."""
@@ -103,7 +103,7 @@ class MovingWriter:
             self._file.close()
             self._move()
         except Exception as error:
-            raise self._place.as_error(error, self._path) from error
+            raise self._place.as_error(error, self._path, writing=True) from error
         self._channel.close()
 
     def discard(self) -> None:

@@ -197,7 +197,7 @@ class Place:
             put = partial(self._filesystem.pipe_file, full, content)
         else:
             put = partial(self._write_by_moving, path, content)
-        self._request(path, put, lambda _: len(content))
+        self._request(path, put, lambda _: len(content), writing=True)
 
     def _write_by_moving(self, path: str, content: bytes) -> None:
         writer = self.open_writer(path, len(content))
@@ -218,7 +218,7 @@ class Place:
         try:
             return self._open_writer(path, target, size)
         except Exception as error:
-            raise self.as_error(error, path) from error
+            raise self.as_error(error, path, writing=True) from error
 
     def _open_writer(self, path: str, target: str, size: int) -> ObjectWriter:
         filesystem = self._filesystem
@@ -238,12 +238,22 @@ class Place:
         """End all pauses. Drivers close their connections when they are collected."""
         self._runner.close()
 
-    def as_error(self, error: Exception, path: str) -> Exception:
+    def run(self, act: Callable[[], _Answer], moved: Callable[[_Answer], int]) -> _Answer:
+        """Call what makes several requests of this place, again if they fail for a while.
+
+        `moved` tells how many bytes they moved.
+
+        Raises:
+            BackendError: the last failure.
+        """
+        return self._runner.run(act, moved)
+
+    def as_error(self, error: Exception, path: str, *, writing: bool = False) -> Exception:
         """Return what an exception of the driver means."""
         if isinstance(error, CasError | MemoryError):
             return error
         where = self._shown(path)
-        meant = as_cas_error(error, where)
+        meant = as_cas_error(error, where, writing=writing)
         if meant.code is ErrorCode.OBJECT_NOT_FOUND:
             return NotFoundError(f"{where} does not exist", code=ErrorCode.PATH_NOT_FOUND)
         return meant
@@ -300,13 +310,15 @@ class Place:
         path: str,
         act: Callable[[], _Answer],
         moved: Callable[[_Answer], int] = lambda _: 0,
+        *,
+        writing: bool = False,
     ) -> _Answer:
         def attempt() -> _Answer:
             try:
                 with self.channel:
                     return act()
             except Exception as error:
-                raise self.as_error(error, path) from error
+                raise self.as_error(error, path, writing=writing) from error
 
         return self._runner.run(attempt, moved)
 

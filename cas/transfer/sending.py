@@ -142,16 +142,23 @@ class Sender:
             self._count(1, len(content))
 
     def _send_in_parts(self, file: StoredFile) -> None:
+        # A part that failed may or may not be there, so the whole file is sent again.
+        self._place.run(partial(self._send_once, file), lambda _: file.content.size)
+        self._count(1, 0)
+
+    def _send_once(self, file: StoredFile) -> None:
         self._check_stopped()
         size = file.content.size
         reader = ContentReader(self._tables, file.content)
         hasher = blake3(max_threads=blake3.AUTO)
         writer = self._place.open_writer(path_to_text(file.path), size)
+        sent = 0
         try:
             for piece in self._pieces(reader, size):
                 self._check_stopped()
                 hasher.update(piece)
                 writer.write(piece)
+                sent += len(piece)
                 self._count(0, len(piece))
             if hasher.digest() != file.hash:
                 raise CorruptionError(
@@ -161,8 +168,8 @@ class Sender:
             writer.commit()
         except BaseException:
             writer.discard()
+            self._count(0, -sent)
             raise
-        self._count(1, 0)
 
     def _pieces(self, reader: ContentReader, size: int) -> Iterator[bytes]:
         """Yield a file in order, while the next pieces are being fetched."""

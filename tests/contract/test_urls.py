@@ -20,6 +20,7 @@ import pytest
 
 import cas
 from cas.backend.places import Place, open_place
+from cas.errors import ErrorCode
 from cas.transfer import journal
 
 pytest.importorskip("s3fs")
@@ -234,6 +235,18 @@ def test_files_become_objects(store, bucket, tmp_path):
         len(FILES),
         0,
     )
+
+
+def test_a_target_without_a_bucket_is_a_missing_place(store, bucket, tmp_path):
+    """For small files and for those that go in parts."""
+    get = cas.GetOptions(dest_options=bucket.options)
+    for name in ("a.txt", "d/big"):
+        ref = store.put(write_folder(tmp_path / "raw", {name: FILES[name]}), "files").ref
+
+        with pytest.raises(cas.NotFoundError) as caught:
+            store.get(ref, "s3://no-such-bucket-here/copy", get)
+
+        assert caught.value.code is ErrorCode.STORE_NOT_FOUND
 
 
 def test_a_big_file_that_fails_midway_leaves_no_object_and_no_parts(

@@ -14,12 +14,13 @@ import pytest
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 import cas
+from cas.backend.object_writers import MovingWriter
 from cas.backend.places import Place
 from cas.errors import ErrorCode
 from cas.model.progress import Cancelled
 from cas.transfer import cutting, journal, remote_content
 
-BIG = os.urandom(3 << 20) * 7
+BIG = os.urandom(3 << 20) * 3
 FILES = {
     "a.txt": b"alpha",
     "empty": b"",
@@ -466,6 +467,23 @@ class TestGet:
         store.get(version, f"{bucket.url}/copy")
 
         assert bucket.below("copy") == FILES
+
+    def test_a_part_that_fails_sends_its_file_again(self, store, bucket, version, monkeypatch):
+        """From its beginning: what became of the part is unknown."""
+        write = MovingWriter.write
+        failures = [cas.BackendError("gone for a moment", code=ErrorCode.BACKEND_FAILED)]
+
+        def failing(writer: MovingWriter, content: bytes) -> None:
+            write(writer, content)
+            if failures:
+                raise failures.pop()
+
+        monkeypatch.setattr(MovingWriter, "write", failing)
+
+        outcome = store.get(f"{version}/d/big", f"{bucket.url}/copy")
+
+        assert bucket.below("copy") == {"big": BIG}
+        assert outcome.written_bytes == len(BIG)
 
     def test_a_get_is_told_to_stop(self, store, bucket, version, monkeypatch):
         """It leaves whole objects only."""
