@@ -42,10 +42,17 @@ class Cost:
     peak_mib: float
 
 
+class CommandFailed(SystemExit):
+    """A command failed; unless it is caught, that ends the benchmark with its last words."""
+
+
 def run(command: Command, environ: Mapping[str, str]) -> Cost:
-    """Run a command to its end and return its cost. A failing command ends the benchmark.
+    """Run a command to its end and return its cost.
 
     What was written before is flushed first, so that no command pays for the one before it.
+
+    Raises:
+        CommandFailed: its exit code is not 0.
     """
     os.sync()
     with tempfile.TemporaryFile() as errors:
@@ -65,7 +72,7 @@ def run(command: Command, environ: Mapping[str, str]) -> Cost:
             errors.seek(0)
             line = shlex.join(str(word) for word in command.argv)
             message = errors.read()[-4000:].decode(errors="replace")
-            raise SystemExit(f"exit code {running.returncode}: {line}\n{message}")
+            raise CommandFailed(f"exit code {running.returncode}: {line}\n{message}")
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
@@ -76,6 +83,18 @@ def median_cost(costs: Sequence[Cost]) -> Cost:
         statistics.median(cost.cpu_seconds for cost in costs),
         max(cost.peak_mib for cost in costs),
     )
+
+
+def read_all(folder: Path) -> None:
+    """Bring the files of a folder into memory.
+
+    borg tells the system to forget what it read, so whoever came next would read from the disk.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while file.read(8 * MIB):
+                    pass
 
 
 def cas_environ(home: Path) -> dict[str, str]:

@@ -28,6 +28,7 @@ from measure import (
     arguments,
     cas_environ,
     median_cost,
+    read_all,
     run,
     save_results,
 )
@@ -157,18 +158,6 @@ def try_tool(name: str, versions: Path, work: Path, cas: list[str], *, compare: 
     if compare:
         subprocess.run(["diff", "-r", versions / "v2", target], check=True)
     return Trial(costs, stored["v1"], stored["v2"])
-
-
-def read_all(folder: Path) -> None:
-    """Bring the files of a folder into memory.
-
-    borg tells the system to forget what it read, so whoever came next would read from the disk.
-    """
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb", buffering=0) as file:
-                while file.read(8 * MIB):
-                    pass
 
 
 def try_set(set_name: str, tools: list[str], options: argparse.Namespace) -> dict[str, list[Trial]]:

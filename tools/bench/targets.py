@@ -27,7 +27,8 @@ class Medians:
 class Verdict:
     """One line of the table: what was measured, against what, and whether it is enough.
 
-    `value` and `limit` are ratios or MiB; `value` is None when the peer was not there.
+    `value` and `limit` are ratios, counts or MiB; `value` is None when the peer was not there.
+    The limit is the most that is enough, or with `at_least` the least.
     """
 
     set_name: str
@@ -36,11 +37,15 @@ class Verdict:
     peer: str
     value: float | None
     limit: float
+    at_least: bool = False
 
     @property
     def outcome(self) -> str:
         """PASS, MISS, or a dash when there is nothing to compare with."""
-        return "-" if self.value is None else verdict(self.value, self.limit)
+        if self.value is None:
+            return "-"
+        sign = -1 if self.at_least else 1
+        return verdict(sign * self.value, sign * self.limit)
 
 
 # set: for each step the ratio that cas must keep to, and to whom.
@@ -135,7 +140,8 @@ def print_verdicts(verdicts: list[Verdict]) -> None:
     for line in verdicts:
         value = "not measured" if line.value is None else f"{line.value:.3f}"
         cells = [line.set_name, line.claim, line.cas, line.peer, value]
-        lines.append([*cells, f"<= {line.limit:g}", line.outcome])
+        sign = ">=" if line.at_least else "<="
+        lines.append([*cells, f"{sign} {line.limit:g}", line.outcome])
     print_table(("set", "what", "cas", "peer", "value", "target", ""), lines)
     met = sum(line.outcome == "PASS" for line in verdicts)
     print(f"{met} of {len(verdicts)} targets met")
