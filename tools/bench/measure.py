@@ -65,7 +65,11 @@ def run(command: Command, environ: Mapping[str, str]) -> Cost:
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )
-        _, status, usage = os.wait4(running.pid, 0)
+        try:
+            _, status, usage = os.wait4(running.pid, 0)
+        except BaseException:
+            running.kill()  # it must not go on, unmeasured, beside what comes next
+            raise
         wall = time.perf_counter() - start
         running.returncode = os.waitstatus_to_exitcode(status)
         if running.returncode:

@@ -20,6 +20,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ from traffic import describe
 SETS = ("smallfiles", "bigfile", "weights")
 SHAPED_NET = Path(__file__).with_name("shaped_net.py")
 IPERF_SECONDS = 5
+IPERF_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Trial:
 
     def step(self, label: str, command: Command) -> StepCost:
         """Run one command in the client's namespace, and return what it took."""
-        environ = self.server.environ(self.work / "home") | self.tool.environ
+        environ = {**self.server.environ(self.work / "home"), **self.tool.environ}
+        os.sync()  # here too, so that times of requests begin with the command
         self.server.take_traffic()
         cost = run(Command([*self.network.client_words, *command.argv], command.folder), environ)
         traffic = self.server.take_traffic()
@@ -146,22 +149,31 @@ def measure_line(network: Network) -> LineRate | None:
     """Return what iperf3 gets out of the network with four streams each way, if it is there."""
     if network.name == "none" or shutil.which("iperf3") is None:
         return None
-    rates = []
-    for flags in ((), ("-R",)):
-        listen = [*network.server_words, "iperf3", "-s", "-1", "-B", network.server_host]
-        listening = subprocess.Popen(listen, stdout=subprocess.DEVNULL)
-        words = ["iperf3", "-c", network.server_host, "-P", "4", "-t", str(IPERF_SECONDS), "-J"]
-        for _ in range(50):
+    return LineRate(measure_way(network), measure_way(network, "-R"))
+
+
+def measure_way(network: Network, *flags: str) -> float:
+    """Return the bytes a second that iperf3 gets to the server, or with `-R` from it."""
+    listening = subprocess.Popen(
+        [*network.server_words, "iperf3", "-s", "-B", network.server_host],
+        stdout=subprocess.DEVNULL,
+    )
+    words = ["iperf3", "-c", network.server_host, "-P", "4", "-t", str(IPERF_SECONDS), "-J"]
+    try:
+        for _ in range(IPERF_TRIES):
             answer = subprocess.run(
                 [*network.client_words, *words, *flags], capture_output=True, check=False
             )
-            if answer.returncode == 0:
-                break
-            time.sleep(0.1)  # it does not listen yet
+            # A failure is told in the JSON, with an exit code or without.
+            with suppress(ValueError, KeyError):
+                return (
+                    float(json.loads(answer.stdout)["end"]["sum_received"]["bits_per_second"]) / 8
+                )
+            time.sleep(0.2)  # it may not listen yet
+    finally:
         listening.kill()
         listening.wait()
-        rates.append(json.loads(answer.stdout)["end"]["sum_received"]["bits_per_second"] / 8)
-    return LineRate(*rates)
+    raise SystemExit(f"iperf3 failed: {answer.stdout.decode(errors='replace')[-500:]}")
 
 
 def try_once(

@@ -48,7 +48,7 @@ def network_of(name: str, environ: Mapping[str, str]) -> Network:
 
 
 class S3Server:
-    """A server that runs, with an empty bucket."""
+    """A server that runs, with an empty bucket, at `url`."""
 
     def __init__(self, url: str, relay: subprocess.Popen[str]) -> None:
         self.url = url
@@ -82,10 +82,13 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(command: str, network: Network, log: Path) -> Iterator[S3Server]:
+def s3_server(
+    command: str, network: Network, log: Path, *, counted: bool = True
+) -> Iterator[S3Server]:
     """Start a server and the relay in front of it; stop both at the end.
 
-    `command` has `{port}` where the port goes; it must serve on 127.0.0.1.
+    `command` has `{port}` where the port goes; it must serve on 127.0.0.1. Unless requests are to
+    be counted, the URL is the server's own.
     """
     port, front = _free_ports(2)
     host = network.server_host
@@ -99,7 +102,7 @@ def s3_server(command: str, network: Network, log: Path) -> Iterator[S3Server]:
         stack.enter_context(_started([*network.server_words, *server_words], output))
         relay = stack.enter_context(_started([*network.server_words, *relay_words], output))
         _line_from(relay)
-        yield S3Server(f"http://{host}:{front}", relay)
+        yield S3Server(f"http://{host}:{front if counted else port}", relay)
 
 
 @contextmanager
