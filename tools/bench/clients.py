@@ -51,10 +51,12 @@ class ClientCost:
 def measure_backend(client: str, objects: int) -> ClientCost:
     """Measure one of cas's backends in this process."""
     # Not at the top: the clients under test must not be in the harness's own process.
+    from cas.backend.base import Backend
     from cas.backend.fsspec_backend import open_fsspec_backend
     from cas.backend.open import open_backend
 
     url = f"s3://{BUCKET}/{client}"
+    backend: Backend
     if client == "s3fs":
         backend = open_fsspec_backend(url, {}, shown_url=url)
     else:
