@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from types import TracebackType
 from typing import Self, TypeVar
 
 from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
 from cas.errors import AlreadyExistsError, BackendError, ErrorCode
+from cas.testing.fault_plan import LOSSES, CrashError, Failures, Fault, FaultPlan, Operation
+
+__all__ = ["LOSSES", "CrashError", "Fault", "FaultyBackend", "Operation"]
 
 _Answer = TypeVar("_Answer")
-
-
-class CrashError(BaseException):
-    """The process is gone: nothing between here and the test may catch this."""
-
-
-class Fault(StrEnum):
-    """What can happen to one operation.
-
-    An effect is atomic: an object is never stored in part.
-    """
-
-    CRASH_BEFORE = "crash-before"  # the process dies, nothing happened
-    CRASH_AFTER = "crash-after"  # the process dies, it happened
-    FAIL_BEFORE = "fail-before"  # BackendError, nothing happened
-    FAIL_AFTER = "fail-after"  # BackendError, it happened; a listing breaks off halfway
-    LATE = "late"  # BackendError, it happens at the next `deliver_late`, or by chance
-    EXISTS_AFTER = "exists-after"  # AlreadyExistsError about one's own successful create
-    SHORT = "short"  # a listing leaves out its second half and says nothing
-
-
-# Those of which a client learns that something is wrong, and after which it may go on.
-LOSSES = (Fault.FAIL_BEFORE, Fault.FAIL_AFTER, Fault.EXISTS_AFTER)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One call of the backend, as the log has it. Numbers begin with 1."""
-
-    number: int
-    kind: str
-    key: str
-    fault: Fault | None = None
 
 
 class FaultyBackend:
     """Passes calls on to another backend, except for the faults asked for. Safe for threads.
 
-    Faults come from a script (`fail_at`, `fail_nth`) or by chance (`seed` and `rate`); chance
-    depends on nothing but the seed and the number of the operation. After a crash every call
-    raises `CrashError`; a process that starts again is a new FaultyBackend on the same backend.
+    Faults come from a script (`fail_at`, `fail_nth`) or by chance (`seed` and `rate`), as a
+    `FaultPlan` has it. Errors are those of a backend; `FaultyFileSystem` has those of drivers.
+
+    Examples:
+        >>> from cas.backend.memory import MemoryBackend
+        >>> backend = FaultyBackend(MemoryBackend()).fail_nth("put", 1, Fault.FAIL_AFTER)
+        >>> backend.put("key", [b"content"])
+        Traceback (most recent call last):
+        cas.errors.BackendError: key: operation 1, put, met fail-after
+        >>> backend.get("key")
+        b'content'
     """
 
     def __init__(
@@ -66,51 +40,39 @@ class FaultyBackend:
         faults: Sequence[Fault] = LOSSES,
     ) -> None:
         self._backend = backend
-        self._seed = seed
-        self._rate = rate
-        self._faults = tuple(faults)
-        self._lock = threading.Lock()
-        self._at: dict[int, Fault] = {}
-        self._nth: dict[tuple[str, int], Fault] = {}
-        self._kinds: dict[str, int] = {}
-        self._log: list[Operation] = []
-        self._late: list[Callable[[], object]] = []
-        self._crashed = False
+        self._plan = FaultPlan(seed=seed, rate=rate, faults=faults)
 
     def fail_at(self, number: int, fault: Fault) -> Self:
         """Let the operation of that number, of whatever kind, meet `fault`."""
-        self._at[number] = fault
+        self._plan.fail_at(number, fault)
         return self
 
-    def fail_nth(self, kind: str, nth: int, fault: Fault) -> Self:
-        """Let the nth operation of a kind (`get`, `put`, `create`, ...) meet `fault`."""
-        self._nth[kind, nth] = fault
+    def fail_nth(self, kind: str, nth: int, fault: Fault, *, key: str = "") -> Self:
+        """Let the nth `get`, `put`, `create` or other kind, from now on, meet `fault`.
+
+        Only operations on keys with `key` in them count.
+        """
+        self._plan.fail_nth(kind, nth, fault, key=key)
         return self
 
     @property
     def log(self) -> list[Operation]:
         """Every operation so far, in the order in which they began."""
-        with self._lock:
-            return list(self._log)
+        return self._plan.log
 
     @property
     def operations(self) -> int:
         """How many operations there were."""
-        with self._lock:
-            return len(self._log)
+        return self._plan.operations
 
     @property
     def crashed(self) -> bool:
         """Whether a crash was met."""
-        return self._crashed
+        return self._plan.crashed
 
     def deliver_late(self) -> int:
         """Let every late effect happen now, after whatever came since; return how many."""
-        with self._lock:
-            late, self._late = self._late, []
-        for effect in late:
-            _settle(effect)
-        return len(late)
+        return self._plan.deliver_late()
 
     @property
     def url(self) -> str:
@@ -142,23 +104,15 @@ class FaultyBackend:
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:
         """Return what is under a folder, or meet a fault."""
-        fault, failure = self._begin("list_objects", prefix)
-        found = sorted(self._backend.list_objects(prefix))
-        if fault is Fault.SHORT:
-            return iter(found[: len(found) // 2])
-        if fault is Fault.FAIL_AFTER:
-            return _break_off(found[: len(found) // 2], failure)
-        self._end(fault, failure)
-        return iter(found)
+        operation = self._begin("list_objects", prefix)
+        if operation.fault is Fault.FAIL_AFTER:
+            found = sorted(self._backend.list_objects(prefix))
+            return _break_off(found[: len(found) // 2], _failed(operation))
+        return iter(self._finish(operation, lambda: sorted(self._backend.list_objects(prefix))))
 
     def list_folders(self, prefix: str) -> list[str]:
         """Return the names of the sub-folders, or meet a fault."""
-        fault, failure = self._begin("list_folders", prefix)
-        found = self._backend.list_folders(prefix)
-        if fault is Fault.SHORT:
-            return found[: len(found) // 2]
-        self._end(fault, failure)
-        return found
+        return self._run("list_folders", prefix, lambda: self._backend.list_folders(prefix))
 
     def close(self) -> None:
         """Close the backend."""
@@ -176,66 +130,28 @@ class FaultyBackend:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen, (self._backend, self._seed, self._rate, self._faults)
+        return _reopen, (self._backend, self._plan)
 
     def _run(self, kind: str, key: str, effect: Callable[[], _Answer]) -> _Answer:
-        fault, failure = self._begin(kind, key)
-        if fault is Fault.LATE and kind != "get":
-            with self._lock:
-                self._late.append(effect)
-            raise failure
-        answer = effect()
-        if fault is Fault.EXISTS_AFTER and kind == "create":
-            raise AlreadyExistsError(f"{key}: exists already", code=ErrorCode.OBJECT_EXISTS)
-        self._end(fault, failure)
+        return self._finish(self._begin(kind, key), effect)
+
+    def _begin(self, kind: str, key: str) -> Operation:
+        return self._plan.begin(kind, key)
+
+    def _finish(self, operation: Operation, effect: Callable[[], _Answer]) -> _Answer:
+        answer: _Answer = self._plan.finish(operation, effect, Failures(_failed, _exists))
         return answer
 
-    def _begin(self, kind: str, key: str) -> tuple[Fault | None, BackendError]:
-        """Number and log an operation; raise what happens before its effect."""
-        with self._lock:
-            if self._crashed:
-                raise CrashError("the process has crashed already")
-            number = len(self._log) + 1
-            nth = self._kinds[kind] = self._kinds.get(kind, 0) + 1
-            fault = self._at.get(number) or self._nth.get((kind, nth)) or self._by_chance(number)
-            self._log.append(Operation(number=number, kind=kind, key=key, fault=fault))
-            if fault is Fault.CRASH_BEFORE:
-                self._crashed = True
-                raise CrashError(f"before operation {number}: {kind} {key}")
-        failure = BackendError(
-            f"{key}: operation {number}, {kind}, met {fault}", code=ErrorCode.BACKEND_FAILED
-        )
-        if self._late and self._chance(number, "deliver") < self._rate:
-            self.deliver_late()
-        if fault is Fault.FAIL_BEFORE:
-            raise failure
-        return fault, failure
 
-    def _end(self, fault: Fault | None, failure: BackendError) -> None:
-        """Raise what happens after the effect of an operation."""
-        if fault is Fault.CRASH_AFTER:
-            with self._lock:
-                self._crashed = True
-            raise CrashError(f"after its effect: {failure}")
-        if fault in (Fault.FAIL_AFTER, Fault.LATE, Fault.EXISTS_AFTER):
-            raise failure
-
-    def _by_chance(self, number: int) -> Fault | None:
-        if not self._faults or self._chance(number, "whether") >= self._rate:
-            return None
-        return self._faults[int(self._chance(number, "which") * len(self._faults))]
-
-    def _chance(self, number: int, question: str) -> float:
-        """Return a number from 0 up to 1 that looks random and is always the same."""
-        seed = f"{self._seed} {number} {question}".encode()
-        return int.from_bytes(hashlib.sha256(seed).digest()[:6]) / 2**48
+def _failed(operation: Operation) -> BackendError:
+    return BackendError(
+        f"{operation.key}: operation {operation.number}, {operation.kind}, met {operation.fault}",
+        code=ErrorCode.BACKEND_FAILED,
+    )
 
 
-def _settle(effect: Callable[[], object]) -> None:
-    try:
-        effect()
-    except (AlreadyExistsError, BackendError):
-        return  # nobody waits for this answer any more
+def _exists(operation: Operation) -> AlreadyExistsError:
+    return AlreadyExistsError(f"{operation.key}: exists already", code=ErrorCode.OBJECT_EXISTS)
 
 
 def _break_off(found: list[StoredObject], failure: BackendError) -> Iterator[StoredObject]:
@@ -243,5 +159,7 @@ def _break_off(found: list[StoredObject], failure: BackendError) -> Iterator[Sto
     raise failure
 
 
-def _reopen(backend: Backend, seed: int, rate: float, faults: tuple[Fault, ...]) -> FaultyBackend:
-    return FaultyBackend(backend, seed=seed, rate=rate, faults=faults)
+def _reopen(backend: Backend, plan: FaultPlan) -> FaultyBackend:
+    copy = FaultyBackend(backend)
+    copy._plan = plan  # noqa: SLF001 - its own
+    return copy

@@ -16,6 +16,7 @@ from cas.backend.memory import MemoryBackend
 from cas.backend.open import open_backend
 from cas.testing.backend_contract import BackendContract
 from cas.testing.faulty import FaultyBackend
+from cas.testing.faulty_filesystem import FaultyFileSystem
 
 
 class TestMemoryBackend(BackendContract):
@@ -73,3 +74,18 @@ class TestFaultyBackendWithoutFaults(BackendContract):
     @pytest.fixture
     def backend(self) -> Backend:
         return FaultyBackend(MemoryBackend())
+
+
+class TestFaultyFileSystemWithoutFaults(BackendContract):
+    """Around an object store: it claims what the wrapped filesystem does, and keeps it."""
+
+    @pytest.fixture
+    def backend(self) -> Iterator[Backend]:
+        from fsspec.implementations.memory import MemoryFileSystem
+
+        filesystem = FaultyFileSystem(MemoryFileSystem())
+        root = f"/faulty-{uuid.uuid4().hex}"
+        backend = FsspecBackend(filesystem, root, url=f"faulty:/{root}")
+        yield backend
+        for found in backend.list_objects(""):
+            backend.delete(found.key)

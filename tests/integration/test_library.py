@@ -15,6 +15,8 @@ import pytest
 import cas
 import cas.shortcuts
 import cas.store
+import cas.testing.faulty
+import cas.testing.faulty_filesystem
 import cas.version
 from cas.testing.corpora import random_content
 from cas.testing.trees import read_tree, write_tree
@@ -33,7 +35,15 @@ def store(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "module", [cas.store, cas.version, cas.shortcuts], ids=lambda m: m.__name__
+    "module",
+    [
+        cas.store,
+        cas.version,
+        cas.shortcuts,
+        cas.testing.faulty,
+        cas.testing.faulty_filesystem,
+    ],
+    ids=lambda m: m.__name__,
 )
 def test_the_examples_in_the_documentation_run(module, tmp_path, monkeypatch):
     """Each docstring shows what really happens."""
@@ -52,7 +62,7 @@ def test_the_examples_in_the_documentation_run(module, tmp_path, monkeypatch):
         "url": url,
     }
     finder = doctest.DocTestFinder(exclude_empty=True)
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
     found = [test for test in finder.find(module, extraglobs=names) if test.examples]
     for name in ("put", "get", "open"):  # in the order of a user's day
         found.sort(key=lambda test, name=name: test.name.endswith(f".{name}"))
