@@ -31,7 +31,8 @@ class Fault(StrEnum):
     FAIL_AFTER = "fail-after"  # an error, it happened; a listing breaks off halfway
     LATE = "late"  # an error; a write happens at the next `deliver_late`, or by chance
     EXISTS_AFTER = "exists-after"  # "exists" is said about one's own successful create
-    SHORT = "short"  # a listing without its second half, a read that ends early; no error
+    SHORT = "short"  # a listing leaves out its second half and says nothing
+    CUT = "cut"  # a read answers with fewer bytes than there are and says nothing
     LONG = "long"  # a read answers with more than was asked for
     WRONG = "wrong"  # a read answers with one bit changed
     LOST = "lost"  # a delete is reported as done and is not
@@ -41,6 +42,8 @@ class Fault(StrEnum):
 # Those of which a client learns that something is wrong, and after which it may go on.
 LOSSES = (Fault.FAIL_BEFORE, Fault.FAIL_AFTER, Fault.EXISTS_AFTER)
 CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+# Answers to reads that are not what is stored.
+WRONG_READS = (Fault.CUT, Fault.LONG, Fault.WRONG)
 
 _READS = frozenset({"get", "cat_file"})
 _DELETES = frozenset({"delete", "rm_file"})
@@ -52,7 +55,8 @@ _UNHEARD = frozenset({Fault.CRASH_AFTER, Fault.FAIL_AFTER, Fault.LATE, Fault.EXI
 _KINDS = {
     Fault.LATE: _WRITES,
     Fault.EXISTS_AFTER: frozenset({"create"}),
-    Fault.SHORT: _READS | _LISTINGS,
+    Fault.SHORT: _LISTINGS,
+    Fault.CUT: _READS,
     Fault.LONG: _READS,
     Fault.WRONG: _READS,
     Fault.LOST: _DELETES,
@@ -248,7 +252,7 @@ class FaultPlan:
             return answer[: len(answer) // 2]
         if not isinstance(answer, bytes):
             return answer
-        if fault is Fault.SHORT:
+        if fault is Fault.CUT:
             return answer[: int(chance * len(answer))]
         if fault is Fault.LONG:
             return answer + bytes(1 + int(chance * 100))

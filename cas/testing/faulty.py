@@ -38,9 +38,11 @@ class FaultyBackend:
         seed: int = 0,
         rate: float = 0.0,
         faults: Sequence[Fault] = LOSSES,
+        plan: FaultPlan | None = None,
     ) -> None:
+        """Wrap a backend; a `plan` that is given stands for seed, rate and faults."""
         self._backend = backend
-        self._plan = FaultPlan(seed=seed, rate=rate, faults=faults)
+        self._plan = plan or FaultPlan(seed=seed, rate=rate, faults=faults)
 
     def fail_at(self, number: int, fault: Fault) -> Self:
         """Let the operation of that number, of whatever kind, meet `fault`."""
@@ -160,6 +162,4 @@ def _break_off(found: list[StoredObject], failure: BackendError) -> Iterator[Sto
 
 
 def _reopen(backend: Backend, plan: FaultPlan) -> FaultyBackend:
-    copy = FaultyBackend(backend)
-    copy._plan = plan  # noqa: SLF001 - its own
-    return copy
+    return FaultyBackend(backend, plan=plan)

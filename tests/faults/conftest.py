@@ -1,4 +1,4 @@
-"""A small store in memory, trees to put into it, and what must be true of it afterwards."""
+"""A small store, clients of it that fail, trees to put, and what must be true afterwards."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 import cas
 from cas.backend.base import Backend
+from cas.backend.fsspec_backend import FsspecBackend
 from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
 from cas.operations.init import init_store
 from cas.testing.corpora import random_content
+from cas.testing.fault_plan import FaultPlan
 from cas.testing.faulty import FaultyBackend
+from cas.testing.faulty_filesystem import FaultyFileSystem
 from cas.testing.trees import Tree, read_tree, write_tree
 
 # No journal: what is in the store must be enough. Two threads: faults meet concurrency.
@@ -27,6 +33,17 @@ FIRST: Tree = {
     b"tiny": b"t",
 }
 SECOND: Tree = FIRST | {b"a/one.bin": random_content(2, 300_000), b"b/new.bin": b"new" * 1000}
+
+
+class OwnMemory(MemoryFileSystem):
+    """A memory of its own; fsspec's is one for the whole interpreter."""
+
+    cachable = False
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self.store = {}
+        self.pseudo_dirs = [""]
 
 
 class Meddling(FaultyBackend):
@@ -53,7 +70,27 @@ class Scene:
     """One store on `truth`, and a folder to work in."""
 
     folder: Path
-    truth: MemoryBackend = field(default_factory=MemoryBackend)
+    truth: Backend = field(default_factory=MemoryBackend)
+    filesystem: AbstractFileSystem | None = None
+
+    @classmethod
+    def at(cls, place: str, folder: Path) -> Scene:
+        """Make a scene on a backend of cas, or below its translation of errors, on a filesystem of
+        fsspec: an object store in memory, or a folder that stands for sftp and the like.
+        """
+        if place == "backend":
+            return cls(folder)
+        filesystem = OwnMemory() if place == "object store" else LocalFileSystem()
+        root = "/store" if place == "object store" else f"{folder}/store"
+        return cls(folder, FsspecBackend(filesystem, root, url="test://store"), filesystem)
+
+    def faulty(self, plan: FaultPlan) -> Backend:
+        """Return a client of the store that fails as the plan says, as deep down as there is."""
+        if self.filesystem is None:
+            return FaultyBackend(self.truth, plan=plan)
+        root = self.truth._root
+        filesystem = FaultyFileSystem(self.filesystem, plan=plan)
+        return FsspecBackend(filesystem, root, url="test://store")
 
     def store(self, backend: Backend | None = None, *, journal: bool = False) -> cas.Store:
         """Open the store, through another backend if one is given."""
@@ -100,14 +137,14 @@ class Scene:
 
 
 @pytest.fixture
-def make_scene(tmp_path: Path) -> Callable[[], Scene]:
+def make_scene(tmp_path: Path) -> Callable[..., Scene]:
     """Make as many fresh stores as a test needs."""
     made: list[Scene] = []
 
-    def make() -> Scene:
+    def make(place: str = "backend") -> Scene:
         folder = tmp_path / f"scene-{len(made)}"
         folder.mkdir()
-        scene = Scene(folder)
+        scene = Scene.at(place, folder)
         init_store(scene.truth, SystemClock(), chunk_average=64 << 10)
         made.append(scene)
         return scene
@@ -116,7 +153,7 @@ def make_scene(tmp_path: Path) -> Callable[[], Scene]:
 
 
 @pytest.fixture
-def scene(make_scene: Callable[[], Scene]) -> Scene:
+def scene(make_scene: Callable[..., Scene]) -> Scene:
     """One fresh store."""
     return make_scene()
 

@@ -149,10 +149,10 @@ def test_ones_own_success_can_be_reported_as_anothers(truth, refusal, monkeypatc
     assert backend.get("key") == b"x"
 
 
-def test_a_short_read_is_a_part_of_the_truth(faulty, plan, truth):
+def test_a_cut_read_is_a_part_of_the_truth(faulty, plan, truth):
     """Fewer bytes than there are, and no error."""
     truth.pipe_file("/key", CONTENT)
-    plan.fail_nth("cat_file", 1, Fault.SHORT)
+    plan.fail_nth("cat_file", 1, Fault.CUT)
 
     content = faulty.cat_file("/key")
 
