@@ -42,8 +42,8 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
     """Passes calls on to another filesystem, except for the faults that its plan asks for.
 
     Kinds of operations bear fsspec's names (`cat_file`, `pipe_file`, `rm_file`, `find`, `ls`, `mv`,
-    `makedirs`, `info`, `cp_file`, `open`); a `pipe_file(mode="create")` is a `create`. To whoever
-    asks for its protocol it is what it wraps, and a `create` on memory is one step, as on an object
+    `makedirs`, `info`, `cp_file`, `open`); a `pipe_file(mode="create")` is a `create`. Keys are
+    paths without protocol; of two paths it is the one that is written. To whoever asks for its protocol it is what it wraps, and a `create` on memory is one step, as on an object
     store. What `open` returns is the wrapped filesystem's own: opening may fail, reading does not.
 
     Several instances may share a plan; two plans on one wrapped filesystem are two clients of it.
@@ -107,11 +107,11 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
 
     def mv(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Move a file, or meet a fault. How atomic that is is up to the wrapped filesystem."""
-        self._run("mv", path1, lambda: self.fs.mv(path1, path2, **kwargs))
+        self._run("mv", path2, lambda: self.fs.mv(path1, path2, **kwargs))
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy a file, or meet a fault."""
-        self._run("cp_file", path1, lambda: self.fs.cp_file(path1, path2, **kwargs))
+        self._run("cp_file", path2, lambda: self.fs.cp_file(path1, path2, **kwargs))
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - theirs
         """Make a folder and those above it, or meet a fault."""

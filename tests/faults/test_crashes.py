@@ -8,22 +8,31 @@ import pytest
 
 import cas
 from cas.testing.corpora import random_content
-from cas.testing.faulty import CrashError, Fault, FaultyBackend
+from cas.testing.fault_plan import CRASHES, CrashError, Fault, FaultPlan
+from cas.testing.faulty import FaultyBackend
+
+# What puts an object where it belongs, in a backend, an object store and a folder.
+WRITES = {"put", "pipe_file", "mv"}
 
 
-def crash_points(make_scene, prepare, tree):
-    """How many operations the put takes when nothing fails."""
-    scene = make_scene()
+PLACES = ["backend", "object store", "folder"]
+
+
+def undisturbed(make_scene, place, prepare, put):
+    """How many operations a put takes when nothing fails, and the bytes of blobs that it sends."""
+    scene = make_scene(place)
     prepare(scene)
-    backend = FaultyBackend(scene.truth)
-    scene.put(tree, backend)
-    return backend.operations
+    before = sum(scene.listed("blobs").values())
+    plan = FaultPlan()
+    put(scene, scene.faulty(plan))
+    return plan.operations, sum(scene.listed("blobs").values()) - before
 
 
-@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("fault", CRASHES)
 @pytest.mark.parametrize("has_base", [False, True], ids=["first version", "second version"])
 def test_a_put_killed_at_any_operation_loses_nothing_and_can_be_run_again(
-    make_scene, first, second, has_base, fault
+    make_scene, first, second, has_base, fault, place
 ):
     """After every crash the old version is whole, and the next put publishes the new one."""
 
@@ -32,16 +41,16 @@ def test_a_put_killed_at_any_operation_loses_nothing_and_can_be_run_again(
             scene.put(first)
 
     tree = second if has_base else first
-    count = crash_points(make_scene, prepare, tree)
+    count, _ = undisturbed(make_scene, place, prepare, lambda scene, to: scene.put(tree, to))
     assert count > 8
     for number in range(1, count + 1):
-        scene = make_scene()
+        scene = make_scene(place)
         prepare(scene)
-        backend = FaultyBackend(scene.truth).fail_at(number, fault)
+        client = scene.faulty(FaultPlan().fail_at(number, fault))
 
         died = False
         try:
-            scene.put(tree, backend)
+            scene.put(tree, client)
         except CrashError:
             died = True
 
@@ -71,13 +80,34 @@ def test_a_put_killed_after_its_blobs_sends_none_of_them_again(make_scene, first
     assert scene.held(outcome.ref) == first
 
 
-@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
-def test_a_resumed_put_sends_no_blob_again_whose_storing_was_acknowledged(make_scene, fault):
-    """At every crash point, bytes counted: what the dead put knew to be stored stays stored."""
-    tree = {b"%d.bin" % n: random_content(n, 400_000) for n in range(6)}
-    total = sum(map(len, tree.values()))
+def acknowledged(plan, blobs):
+    """The bytes of those blobs whose storing was answered, according to the log of the put."""
+    answered = {one.key for one in plan.log if one.fault is None and one.kind in WRITES}
+    return sum(
+        size
+        for key, size in blobs.items()
+        if any(answer == key or answer.endswith(f"/{key}") for answer in answered)
+    )
 
-    def put(scene, backend):
+
+@pytest.mark.parametrize(
+    ("place", "has_base"),
+    [
+        ("backend", False),
+        ("object store", True),
+        pytest.param("folder", False, marks=pytest.mark.slow),
+        pytest.param("folder", True, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("fault", CRASHES)
+def test_a_resumed_put_sends_no_blob_again_whose_storing_was_acknowledged(
+    make_scene, fault, place, has_base
+):
+    """At every crash point, bytes counted: what the dead put knew to be stored stays stored."""
+    new = {b"%d.bin" % n: random_content(n, 400_000) for n in range(6)}
+    old = {b"0.bin": new[b"0.bin"], b"1.bin": new[b"1.bin"][:300_000] + bytes(9)}
+
+    def put(scene, backend, tree=new):
         options = cas.StoreOptions(
             jobs=2, cache_dir=str(scene.folder / "cache"), memory_bytes=3_000_000
         )
@@ -85,28 +115,28 @@ def test_a_resumed_put_sends_no_blob_again_whose_storing_was_acknowledged(make_s
             scene.source(tree), "data", cas.PutOptions(provenance=False)
         )
 
-    counting = FaultyBackend((scene := make_scene()).truth)
-    put(scene, counting)
-    assert len(scene.listed("blobs")) > 2
-    for number in range(1, counting.operations + 1):
-        scene = make_scene()
-        backend = FaultyBackend(scene.truth).fail_at(number, fault)
+    def prepare(scene):
+        if has_base:
+            put(scene, scene.truth, old)
+
+    count, total = undisturbed(make_scene, place, prepare, put)
+    for number in range(1, count + 1):
+        scene = make_scene(place)
+        prepare(scene)
+        at_first = scene.listed("blobs")
+        plan = FaultPlan().fail_at(number, fault)
         with contextlib.suppress(CrashError):
-            put(scene, backend)
+            put(scene, scene.faulty(plan))
         before = scene.listed("blobs")
-        known = sum(
-            before.get(one.key, 0)
-            for one in backend.log
-            if one.kind == "put" and one.key in before and one.fault is None
-        )
+        left = {key: size for key, size in before.items() if key not in at_first}
 
         outcome = put(scene, scene.truth)
 
         sent = sum(scene.listed("blobs").values()) - sum(before.values())
         # Heads and tables of blobs take about 1 in 500 bytes here.
-        assert sent <= total - known + total // 100
+        assert sent <= total - acknowledged(plan, left) + total // 100
         assert outcome.new_bytes + outcome.resumed_bytes <= total
-        assert scene.held(outcome.ref) == tree
+        assert scene.held(outcome.ref) == new
 
 
 def test_another_machine_finds_what_a_dead_put_announced(make_scene, first):
