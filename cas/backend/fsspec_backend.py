@@ -36,6 +36,7 @@ from cas.backend.drivers import (
 )
 from cas.backend.failures import as_cas_error
 from cas.backend.open_driver import open_filesystem
+from cas.backend.walking import walk_files
 from cas.environment import random_bytes
 from cas.errors import AlreadyExistsError, BackendError, ErrorCode
 
@@ -149,7 +150,10 @@ class FsspecBackend:
         folder = self._path(check_prefix(prefix))
         self._filesystem.invalidate_cache()
         try:
-            found = find_files(self._filesystem, folder)
+            filesystem = self._filesystem
+            found = (
+                find_files(filesystem, folder) if self._whole else walk_files(filesystem, folder)
+            )
         except Exception as error:
             if is_absent(error) or self._is_file(folder):
                 return iter(())

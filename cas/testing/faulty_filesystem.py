@@ -82,6 +82,10 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
         self._errors = tuple(errors or TRANSIENT_ERRORS.values())
         wrapped = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
         self.protocol = ("faulty", *wrapped)
+        # On the instance: a driver without a listing of its own goes by fsspec's walk, one `ls` for
+        # each folder, and whoever looks at the class for that must find it.
+        if type(fs).find not in (AbstractFileSystem.find, AsyncFileSystem.find):
+            self.find = self._find_at_once
 
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
@@ -134,31 +138,16 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
         )
         return found
 
-    def find(
-        self,
-        path: str,
-        maxdepth: int | None = None,
-        withdirs: bool = False,  # noqa: FBT001, FBT002
-        detail: bool = False,  # noqa: FBT001, FBT002
-        **kwargs: Any,
-    ) -> Any:
-        """List everything below a folder, or meet a fault.
-
-        One operation where the wrapped filesystem has a listing of its own, and one `ls` for each
-        folder where it goes by fsspec's walk, as requests go there.
-        """
-        if type(self.fs).find in (AbstractFileSystem.find, AsyncFileSystem.find):
-            return super().find(path, maxdepth, withdirs, detail, **kwargs)
-        found = self._run(
-            "find",
-            path,
-            lambda: self.fs.find(path, maxdepth, withdirs=withdirs, detail=True, **kwargs),
-        )
-        return found if detail else sorted(found)
-
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget what the wrapped filesystem has cached."""
         self.fs.invalidate_cache(path)
+
+    def _find_at_once(
+        self, path: str, maxdepth: int | None = None, *, detail: bool = False, **kwargs: Any
+    ) -> Any:
+        kwargs.pop("on_error", None)  # of walks
+        found = self._run("find", path, lambda: self.fs.find(path, maxdepth, detail=True, **kwargs))
+        return found if detail else sorted(found)
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
         return self._run("open", path, lambda: self.fs.open(path, mode=mode, **kwargs))
