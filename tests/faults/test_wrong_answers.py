@@ -5,6 +5,7 @@ specs/protocol/backend.md says which of this is survived.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import partial
 
 import pytest
@@ -14,6 +15,7 @@ import cas
 from cas.backend.fsspec_backend import FsspecBackend
 from cas.format import keys
 from cas.format.collection import encode_floor
+from cas.format.config import StoreConfig, check_features, decode_config
 from cas.objects.collection_log import list_log
 from cas.testing.fault_plan import WRONG_READS, Fault, FaultPlan
 from cas.testing.faulty_filesystem import FaultyFileSystem
@@ -21,6 +23,7 @@ from cas.testing.trees import read_tree
 
 READS = {"cat_file"}
 LISTINGS = {"find", "ls"}
+FIELDS = [field.name for field in fields(StoreConfig)]
 
 
 @pytest.fixture
@@ -117,6 +120,35 @@ def test_nothing_wrong_is_published_after_a_wrong_read(make_scene, first, second
         assert all(scene.held(f"data:v{n}") == (second if n else first) for n in scene.live())
         assert scene.held(scene.put(second).ref) == second
         assert scene.held("data:v0") == first
+
+
+def test_a_wrong_bit_of_the_configuration_is_refused_or_harmless(scene, first, second):
+    """It has no checksum: what may be believed is its id, its time, or the size of new frames."""
+    scene.put(first)
+    content = scene.truth.get(keys.CONFIG)
+    right = decode_config(content)
+    believed = {}
+    for bit in range(8 * len(content)):
+        wrong = bytearray(content)
+        wrong[bit // 8] ^= 1 << bit % 8
+        config, error = attempt(lambda w=wrong: accepted(bytes(w)))
+        if error is None:
+            differing = {one for one in FIELDS if getattr(config, one) != getattr(right, one)}
+            believed[frozenset(differing)] = bytes(wrong)
+
+    assert set().union(*believed) == {"store_id", "created_ns", "frame_bytes"}
+    for wrong in believed.values():
+        scene.truth.put(keys.CONFIG, [wrong])
+        assert scene.held(scene.put(second).ref) == second
+        assert scene.held("data:v0") == first
+
+
+def accepted(content):
+    """The configuration, if this version of cas may read and write a store that has it."""
+    config = decode_config(content)
+    check_features(config, "read")
+    check_features(config, "write")
+    return config
 
 
 @pytest.mark.parametrize("fault", [Fault.FAIL_BEFORE, Fault.FAIL_AFTER, Fault.SHORT])
