@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
 import cas
+from cas.backend.retrying import RetryingBackend, RetryPolicy
 from cas.format import keys
 from cas.format.version import VersionRecord
 from cas.model.names import ArtifactName
@@ -25,25 +27,44 @@ TREES = [
 ]
 STEPS = 12
 ACTS = ["put", "put", "put", "get", "get", "diff", "tag", "read_alias", "delete", "restore"]
-# What happens where: a backend answers the truth or raises, a driver may answer anything.
-FAULTS = {
-    "backend": (*LOSSES, Fault.LATE),
-    "object store": (*LOSSES, *LOSSES, Fault.LATE, Fault.LOST, *WRONG_READS),
+DRIVER_FAULTS = (*LOSSES, *LOSSES, Fault.LATE, Fault.LOST, *WRONG_READS)
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the store is, what happens there how often, and whether cas asks again."""
+
+    place: str
+    faults: tuple[Fault, ...]
+    rate: float = 0.05
+    is_retried: bool = False
+    seeds: int = 100
+
+
+WORLDS = {
+    # A backend answers the truth or raises, a driver may answer anything.
+    "backend": World("backend", (*LOSSES, Fault.LATE)),
+    "driver": World("object store", DRIVER_FAULTS, seeds=80),
+    "retried driver": World("object store", DRIVER_FAULTS, rate=0.2, is_retried=True, seeds=40),
 }
+AT_ONCE = RetryPolicy(first_pause_seconds=0.0, longest_pause_seconds=0.0)
 
 
 class Model:
     """What the user was told, and what therefore must be true. None: told nothing certain."""
 
-    def __init__(self, scene, seed, place="backend"):
-        self.scene = scene
+    def __init__(self, make_scene, seed, name):
+        world = WORLDS[name]
+        self.scene = scene = make_scene(world.place)
         self.rng = random.Random(seed)
         # Two machines, each with requests of its own that come late.
         self.plans = [
-            FaultPlan(seed=2 * seed + client, rate=0.05, faults=FAULTS[place])
+            FaultPlan(seed=2 * seed + client, rate=world.rate, faults=world.faults)
             for client in range(2)
         ]
         self.backends = [scene.faulty(plan) for plan in self.plans]
+        if world.is_retried:
+            self.backends = [RetryingBackend(backend, AT_ONCE) for backend in self.backends]
         self.has_journal = seed % 2 == 0
         self.trees = {}
         self.hidden = {}
@@ -161,11 +182,15 @@ class Model:
             assert len(str(error)) > 10, f"{type(error).__name__} says nothing"
 
 
-@pytest.mark.parametrize("place", FAULTS)
-@pytest.mark.parametrize("seed", range(100))
-def test_nothing_acknowledged_is_lost_and_no_wrong_byte_is_returned(make_scene, seed, place):
+def cases(seeds):
+    """Each world with seeds of its own."""
+    return [(name, seed) for name, world in WORLDS.items() for seed in seeds(world)]
+
+
+@pytest.mark.parametrize(("world", "seed"), cases(lambda world: range(world.seeds)))
+def test_nothing_acknowledged_is_lost_and_no_wrong_byte_is_returned(make_scene, world, seed):
     """Everything a user does, on two machines, under random faults, each failure a CasError."""
-    model = Model(make_scene(place), seed, place)
+    model = Model(make_scene, seed, world)
     for _ in range(STEPS):
         model.step(model.rng.choice(ACTS))
 
@@ -173,38 +198,38 @@ def test_nothing_acknowledged_is_lost_and_no_wrong_byte_is_returned(make_scene, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", FAULTS)
-@pytest.mark.parametrize("seed", range(100, 900))
-def test_nothing_is_lost_in_hundreds_of_longer_runs_either(make_scene, seed, place):
+@pytest.mark.parametrize(("world", "seed"), cases(lambda _: range(100, 900)))
+def test_nothing_is_lost_in_hundreds_of_longer_runs_either(make_scene, world, seed):
     """The same with more seeds and three times the steps."""
-    model = Model(make_scene(place), seed, place)
+    model = Model(make_scene, seed, world)
     for _ in range(3 * STEPS):
         model.step(model.rng.choice([*ACTS, "race"]))
 
     model.check()
 
 
-@pytest.mark.parametrize("place", FAULTS)
-@pytest.mark.parametrize("seed", range(15))
-def test_two_machines_that_put_at_once_lose_nothing(make_scene, seed, place):
+@pytest.mark.parametrize(("world", "seed"), cases(lambda _: range(10)))
+def test_two_machines_that_put_at_once_lose_nothing(make_scene, world, seed):
     """Whoever is told that a version is published finds it whole, whatever the other one did."""
-    model = Model(make_scene(place), seed, place)
+    model = Model(make_scene, seed, world)
     for _ in range(3):
         model.race()
 
     model.check()
 
 
-@pytest.mark.parametrize("place", FAULTS)
-def test_the_random_runs_meet_faults_and_get_something_done(make_scene, place):
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_random_runs_meet_faults_and_get_something_done(make_scene, world):
     """The seeds are no use if nothing fails, or if everything does."""
-    failures = published = 0
-    for seed in range(20):
-        model = Model(make_scene(place), seed, place)
+    faults = gave_up = published = 0
+    for seed in range(10):
+        model = Model(make_scene, seed, world)
         for _ in range(STEPS):
             model.step("put")
-        failures += len(model.failures)
+        faults += sum(one.fault is not None for plan in model.plans for one in plan.log)
+        gave_up += sum(isinstance(error, cas.BackendError) for error in model.failures)
         published += len(model.scene.listed(keys.versions_prefix(NAME)))
 
-    assert failures > 10
-    assert published > 60
+    assert faults > 50
+    assert (gave_up == 0) if WORLDS[world].is_retried else (gave_up > 5)
+    assert published > 30
