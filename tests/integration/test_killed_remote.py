@@ -28,9 +28,10 @@ s3fs = pytest.importorskip("s3fs")
 
 SERVER = shutil.which("ministack") or shutil.which("ministack", path=Path(sys.executable).parent)
 SMALL_FILES = 200
-BIG_FILE_BYTES = {"small": 16 * MIB, "large": 100 * MIB}
-# A third of the memory is what one blob takes: the big file makes 24 or 25.
-MEMORY_BYTES = {"small": 2 * MIB, "large": 12 * MIB}
+BIG_FILE_BYTES = {"small": 32 * MIB, "large": 100 * MIB}
+# A third of the memory is what one blob takes: the big file makes 24 or 25, of over 1 MiB each, as
+# real ones are. Runs shorter than that may be stored again lest a file lies in too many places.
+MEMORY_BYTES = {"small": 4 * MIB, "large": 12 * MIB}
 KILLS_PER_STORE = 5
 ALLOWED = 1.1
 # A put sends four blobs side by side at least; what the last answers were about may not be noted yet.
@@ -327,13 +328,19 @@ def kill_again_and_again(make_remote, relay, tree, kills):
         clean, requests = relay.sent, relay.requests
     assert clean > sum(map(len, tree.values())), "not all bodies were counted"
     moments = ("begins", "half sent", "answered")
+
+    def choose():
+        """Most kills come while blobs are sent, so that several hit one put; some at any time."""
+        middle = (requests // 5, requests // 2)
+        return rng.randint(*(middle if rng.random() < 0.7 else (1, requests)))
+
     struck = 0
     while struck < kills:
         with make_remote() as remote:
             sent = in_flight = 0
             is_over = False
             for _ in range(min(KILLS_PER_STORE, kills - struck)):
-                is_over = remote.put(Kill(rng.randint(1, requests), rng.choice(moments)))
+                is_over = remote.put(Kill(choose(), rng.choice(moments)))
                 sent += relay.sent
                 if is_over:
                     break
