@@ -27,7 +27,6 @@ from cas.backend.base import (
 from cas.backend.drivers import (
     close_connections,
     conditional,
-    find_files,
     is_absent,
     is_past_the_end,
     is_refused,
@@ -36,7 +35,7 @@ from cas.backend.drivers import (
 )
 from cas.backend.failures import as_cas_error
 from cas.backend.open_driver import open_filesystem
-from cas.backend.walking import walk_files
+from cas.backend.walking import find_files
 from cas.environment import random_bytes
 from cas.errors import AlreadyExistsError, BackendError, ErrorCode
 
@@ -150,10 +149,7 @@ class FsspecBackend:
         folder = self._path(check_prefix(prefix))
         self._filesystem.invalidate_cache()
         try:
-            filesystem = self._filesystem
-            found = (
-                find_files(filesystem, folder) if self._whole else walk_files(filesystem, folder)
-            )
+            found = find_files(self._filesystem, folder, at_once=self._whole)
         except Exception as error:
             if is_absent(error) or self._is_file(folder):
                 return iter(())

@@ -1,4 +1,4 @@
-"""Listing everything below a folder where a driver lists one folder at a time."""
+"""Listing everything below a folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from fsspec import AbstractFileSystem
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
-def walk_files(filesystem: AbstractFileSystem, folder: str) -> dict[str, Any]:
-    """Return what the driver says of every file below a folder, by name; links are left out.
+def find_files(filesystem: AbstractFileSystem, folder: str, *, at_once: bool) -> dict[str, Any]:
+    """Return what the driver says of every file below a folder, by name.
 
-    fsspec's own walk leaves out each folder that it cannot list, without a word. Here that raises.
-    A folder that vanishes before it is listed holds nothing.
+    Args:
+        filesystem: the driver.
+        folder: where to look, without the protocol.
+        at_once: the driver has a listing of its own that goes to any depth. Where it has not it
+            would go by fsspec's walk, which leaves out each folder that it cannot list, without a
+            word; so it is walked here. There links are left out, and a folder that vanishes
+            before it is listed holds nothing.
 
     Raises:
         Exception: as the driver has it.
     """
+    if at_once:
+        everything: dict[str, Any] = filesystem.find(folder, detail=True)
+        return everything
     found: dict[str, Any] = {}
     waiting = [folder]
     while waiting:
