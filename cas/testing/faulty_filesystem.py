@@ -84,7 +84,7 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
         self.protocol = ("faulty", *wrapped)
         # On the instance: a driver without a listing of its own goes by fsspec's walk, one `ls` for
         # each folder, and whoever looks at the class for that must find it.
-        if type(fs).find not in (AbstractFileSystem.find, AsyncFileSystem.find):
+        if _lists_at_once(type(fs)):
             self.find = self._find_at_once
 
     def cat_file(
@@ -103,7 +103,7 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
         if mode == "create":
             self._run("create", path, lambda: self._create(path, kept, **kwargs))
         else:
-            self._run("pipe_file", path, lambda: self.fs.pipe_file(path, kept, mode=mode, **kwargs))
+            self._run("pipe_file", path, lambda: self.fs.pipe_file(path, kept, **kwargs))
 
     def rm_file(self, path: str) -> None:
         """Delete a file, or meet a fault."""
@@ -168,3 +168,10 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
 
     def _choose(self, operation: Operation, makers: ErrorMakers) -> Exception:
         return makers[int(self.plan.chance(operation.number, "error") * len(makers))]()
+
+
+def _lists_at_once(kind: type[AbstractFileSystem]) -> bool:
+    """Tell whether a class of filesystems has a listing of its own that goes to any depth."""
+    if issubclass(kind, AsyncFileSystem):
+        return kind._find is not AsyncFileSystem._find  # noqa: SLF001 - the half that drivers write
+    return kind.find is not AbstractFileSystem.find

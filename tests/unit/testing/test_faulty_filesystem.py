@@ -8,6 +8,7 @@ import pickle
 import fsspec
 import pytest
 from fsspec import AbstractFileSystem
+from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -268,6 +269,23 @@ def test_a_walk_is_one_operation_a_folder(tmp_path, plan):
 
     assert found == [str(tmp_path / "a" / "b" / "file")]
     assert [one.kind for one in plan.log] == ["ls"] * 3
+
+
+def test_a_listing_of_a_drivers_own_is_one_operation(plan):
+    """Drivers like s3fs write the asynchronous half only."""
+
+    class Listing(AsyncFileSystem):
+        """An object store with one object in it."""
+
+        cachable = False
+
+        async def _find(self, path, maxdepth=None, withdirs=False, **kwargs):
+            return {"b/deep/key": {"name": "b/deep/key", "size": 1, "type": "file"}}
+
+    found = FaultyFileSystem(Listing(), plan=plan).find("b", detail=True)
+
+    assert list(found) == ["b/deep/key"]
+    assert [one.kind for one in plan.log] == ["find"]
 
 
 def test_a_url_opens_it_once_it_is_registered(truth, plan):
