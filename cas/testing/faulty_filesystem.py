@@ -43,8 +43,9 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
 
     Kinds of operations bear fsspec's names (`cat_file`, `pipe_file`, `rm_file`, `find`, `ls`, `mv`,
     `makedirs`, `info`, `cp_file`, `open`); a `pipe_file(mode="create")` is a `create`. Keys are
-    paths without protocol; of two paths it is the one that is written. To whoever asks for its protocol it is what it wraps, and a `create` on memory is one step, as on an object
-    store. What `open` returns is the wrapped filesystem's own: opening may fail, reading does not.
+    paths without protocol; of two paths it is the one that is written. To whoever asks for its
+    protocol it is what it wraps, and a `create` on memory is one step, as on an object store.
+    What `open` returns is the wrapped filesystem's own: opening may fail, reading does not.
 
     Several instances may share a plan; two plans on one wrapped filesystem are two clients of it.
     Use `cas.testing.driver_errors` to choose what failures look like.
