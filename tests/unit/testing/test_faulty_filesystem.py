@@ -14,7 +14,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from cas.backend.fsspec_backend import FsspecBackend
 from cas.backend.open import open_backend
-from cas.errors import AlreadyExistsError, BackendError
+from cas.backend.retrying import PERMANENT
+from cas.errors import AlreadyExistsError, BackendError, ErrorCode
 from cas.testing.driver_errors import REFUSALS, THROTTLES, TIMEOUTS, TRANSIENT_ERRORS
 from cas.testing.fault_plan import CrashError, Fault, FaultPlan
 from cas.testing.faulty_filesystem import FaultyFileSystem
@@ -105,6 +106,19 @@ def test_every_error_of_a_driver_becomes_a_backend_error(truth, name, fault, is_
             call()
         assert caught.value.__cause__ is not None
     assert truth.exists("/root/new") == is_stored
+
+
+@pytest.mark.parametrize("name", TRANSIENT_ERRORS)
+def test_what_may_pass_is_told_from_what_stays(truth, name):
+    """None of these errors is taken for one that is not worth another try, throttling is known."""
+    plan = FaultPlan().fail_at(1, Fault.FAIL_BEFORE)
+    faulty = FaultyFileSystem(truth, plan=plan, errors=[TRANSIENT_ERRORS[name]])
+
+    with pytest.raises(BackendError) as caught:
+        FsspecBackend(faulty, "/root", url="faulty://root").get("key")
+
+    assert caught.value.code not in PERMANENT
+    assert (caught.value.code is ErrorCode.THROTTLED) == (name in THROTTLES)
 
 
 def test_one_error_can_be_chosen(truth):
