@@ -10,8 +10,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fsspec import AbstractFileSystem
-from fsspec.asyn import AsyncFileSystem, sync
+from fsspec.asyn import sync
 
 from cas.backend.driver_options import S3_SCHEMES
 
@@ -51,38 +50,6 @@ def conditional(filesystem: Any) -> dict[str, Any]:
 def takes_chunk_size(filesystem: Any) -> bool:
     """Tell whether the driver can be told above how many bytes it sends several requests."""
     return "chunksize" in _parameters_of_put(filesystem)
-
-
-def find_files(filesystem: Any, folder: str) -> Mapping[str, Any]:
-    """Return every file below a folder by its path, or raise.
-
-    fsspec's own `find` leaves out sub-folders that it cannot list; drivers with one of their own
-    raise.
-    """
-    kind = type(filesystem)
-    is_own = (
-        kind._find is not AsyncFileSystem._find  # noqa: SLF001 the asynchronous half of `find`
-        if issubclass(kind, AsyncFileSystem)
-        else kind.find is not AbstractFileSystem.find
-    )
-    if is_own:
-        found = filesystem.find(folder, detail=True)
-        # adlfs answers with a list where an object has the name of the folder.
-        return found if isinstance(found, Mapping) else {}
-    files = {}
-    waiting = [folder]
-    while waiting:
-        path = waiting.pop()
-        try:
-            entries = filesystem.ls(path, detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # never there, or removed meanwhile
-        for entry in entries:
-            if entry["type"] != "directory":
-                files[entry["name"]] = entry
-            elif entry["name"].strip("/") != path.strip("/"):
-                waiting.append(entry["name"])
-    return files
 
 
 def close_connections(filesystem: Any) -> None:

@@ -149,7 +149,7 @@ class FsspecBackend:
         folder = self._path(check_prefix(prefix))
         self._filesystem.invalidate_cache()
         try:
-            found = find_files(self._filesystem, folder, at_once=self._whole)
+            found = find_files(self._filesystem, folder)
         except Exception as error:
             if is_absent(error) or self._is_file(folder):
                 return iter(())

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fsspec import AbstractFileSystem
+from fsspec.asyn import AsyncFileSystem
 
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
-def find_files(filesystem: AbstractFileSystem, folder: str, *, at_once: bool) -> dict[str, Any]:
+def find_files(filesystem: AbstractFileSystem, folder: str) -> Mapping[str, Any]:
     """Return what the driver says of every file below a folder, by name.
 
-    Args:
-        filesystem: the driver.
-        folder: where to look, without the protocol.
-        at_once: the driver has a listing of its own that goes to any depth. Where it has not it
-            would go by fsspec's walk, which leaves out each folder that it cannot list, without a
-            word; so it is walked here. There links are left out, and a folder that vanishes
-            before it is listed holds nothing.
+    A driver without a listing of its own that goes to any depth would go by fsspec's walk, which
+    leaves out each folder that it cannot list, without a word; so it is walked here. There links
+    are left out, and a folder that vanishes before it is listed holds nothing.
 
     Raises:
         Exception: as the driver has it.
     """
-    if at_once:
-        everything: dict[str, Any] = filesystem.find(folder, detail=True)
-        return everything
+    if _lists_at_once(filesystem):
+        everything = filesystem.find(folder, detail=True)
+        # adlfs answers with a list where an object has the name of the folder.
+        return everything if isinstance(everything, Mapping) else {}
     found: dict[str, Any] = {}
     waiting = [folder]
     while waiting:
@@ -43,3 +42,10 @@ def find_files(filesystem: AbstractFileSystem, folder: str, *, at_once: bool) ->
             elif name.lstrip("/") != current.strip("/"):  # some list the folder itself
                 waiting.append(name)
     return found
+
+
+def _lists_at_once(filesystem: AbstractFileSystem) -> bool:
+    kind = type(filesystem)
+    if issubclass(kind, AsyncFileSystem):
+        return kind._find is not AsyncFileSystem._find  # noqa: SLF001 - the asynchronous half of `find`
+    return kind.find is not AbstractFileSystem.find
