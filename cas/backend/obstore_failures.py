@@ -52,8 +52,12 @@ def explain(error: Exception) -> OSError:
     return reason
 
 
-class SSLCertVerificationError(OSError):
-    """Named as in `ssl`, whose own cannot be made without importing it."""
+class SSLError(OSError):
+    """Named as in `ssl`, whose import only a failure would need."""
+
+
+class SSLCertVerificationError(SSLError):
+    """The same."""
 
 
 class MissingObjectError(FileNotFoundError):

@@ -12,6 +12,7 @@ import cas
 from cas.cli.render import Console
 from cas.cli.text import escape
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
+from cas.model.units import format_count, format_size
 
 if TYPE_CHECKING:
     from cas import Store, StoreOptions
@@ -28,6 +29,7 @@ class Flags:
     no_color: bool = False
     debug: bool = False
     yes: bool = False
+    stats: bool = False
 
     def over(self, outer: Flags) -> Flags:
         """Return these flags with `outer` filling in what is not given here."""
@@ -38,6 +40,7 @@ class Flags:
             no_color=self.no_color or outer.no_color,
             debug=self.debug or outer.debug,
             yes=self.yes or outer.yes,
+            stats=self.stats or outer.stats,
         )
 
 
@@ -49,6 +52,7 @@ class Invocation:
         self.environ = environ
         self.cwd = cwd
         self._warned: set[str] = set()
+        self._opened: list[Store] = []
         self.console = Console(
             as_json=flags.json,
             quiet=flags.quiet,
@@ -80,9 +84,7 @@ class Invocation:
         """
         choice = self.choice
         try:
-            return cas.Store.open(
-                choice.url, storage_options=choice.storage_options, options=self._options(jobs)
-            )
+            return self._open(choice, jobs)
         except NotFoundError as error:
             # With a cause it is the backend's: the bucket itself is not there.
             if error.code is not ErrorCode.STORE_NOT_FOUND or error.__cause__ is not None:
@@ -101,9 +103,7 @@ class Invocation:
             NotFoundError: there is none; the message tells who named it.
         """
         try:
-            return cas.Store.open(
-                choice.url, storage_options=choice.storage_options, options=self._options(jobs)
-            )
+            return self._open(choice, jobs)
         except NotFoundError as error:
             if error.code is not ErrorCode.STORE_NOT_FOUND:
                 raise
@@ -165,12 +165,37 @@ class Invocation:
         self.console.note(f"a put would create the default store {self.shown_url}")
         return cas.Store.create("memory://plan")
 
+    def show_stats(self) -> None:
+        """Say what was asked of each store, if that is wanted."""
+        if not self.flags.stats:
+            return
+        for store in self._opened:
+            counts = store.requests
+            kinds = ", ".join(
+                f"{name} {getattr(counts, name)}"
+                for name in ("get", "put", "create", "list", "delete")
+                if getattr(counts, name)
+            )
+            self.console.statistics(
+                f"{store.url}: {format_count(counts.requests, 'request')}"
+                + (f" ({kinds})" if kinds else "")
+                + f", sent {format_size(counts.sent_bytes)}"
+                + f", received {format_size(counts.received_bytes)}"
+            )
+
     @property
     def shown_url(self) -> str:
         """The store's URL without secrets."""
         from cas.settings import redact  # as above
 
         return redact(self.choice.url)
+
+    def _open(self, choice: StoreChoice, jobs: int | None) -> Store:
+        store = cas.Store.open(
+            choice.url, storage_options=choice.storage_options, options=self._options(jobs)
+        )
+        self._opened.append(store)
+        return store
 
     def _options(self, jobs: int | None) -> StoreOptions:
         from cas.settings import cache_folder  # as above

@@ -89,6 +89,10 @@ class Console:
         if not self.quiet:
             sys.stderr.write(text + "\n")
 
+    def statistics(self, text: str) -> None:
+        """Tell what was asked for with `--stats`, even when quiet."""
+        sys.stderr.write(text + "\n")
+
     def warning(self, text: str) -> None:
         """Tell something that the user should look at, even when quiet."""
         sys.stderr.write(f"{self._style(sys.stderr, 'warning:', fg='yellow')} {text}\n")

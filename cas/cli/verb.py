@@ -65,6 +65,7 @@ def shared_options(function: _Function) -> _Function:
             (("-q", "--quiet"), {"is_flag": True, "help": "Print only the answer."}),
             (("-y", "--yes"), {"is_flag": True, "help": "Answer yes to every question."}),
             (("--no-color",), {"is_flag": True, "help": "No colours; NO_COLOR does the same."}),
+            (("--stats",), {"is_flag": True, "help": "Say what was asked of the storage."}),
             (("--debug",), {"is_flag": True, "help": "Show tracebacks of errors."}),
         )
     ):
@@ -81,6 +82,7 @@ def take_flags(arguments: dict[str, Any]) -> Flags:
         yes=arguments.pop("yes"),
         no_color=arguments.pop("no_color"),
         debug=arguments.pop("debug"),
+        stats=arguments.pop("stats"),
     )
 
 
@@ -98,7 +100,11 @@ def verb(
         def run(**arguments: Any) -> Any:
             context = click.get_current_context()
             flags = take_flags(arguments).over(context.obj or Flags())
-            return function(Invocation(flags, environ=os.environ, cwd=Path.cwd()), **arguments)
+            invocation = Invocation(flags, environ=os.environ, cwd=Path.cwd())
+            try:
+                return function(invocation, **arguments)
+            finally:
+                invocation.show_stats()
 
         made = click.command(name, cls=Verb, examples=examples, exit_codes=exit_codes)
         return made(shared_options(run))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import threading
@@ -199,3 +200,15 @@ def test_ctrl_c_stops_a_put_and_the_same_command_goes_on(cas):
     assert b"Traceback" not in err
     assert cas.json("ls") == {"artifacts": []}
     assert cas("put", "-", "dump", "--path", "x", "-q", stdin=content).out == "dump:v0\n"
+
+
+def test_stats_tell_what_was_asked_of_the_storage(cas, data):
+    """Requests by kind and bytes each way, on stderr, whatever comes of the command."""
+    put = cas("put", "data", "pets", "--stats", "--quiet")
+    missing = cas("get", "--stats", "nothing", code=3)
+
+    line = re.compile(r": \d+ requests \(get \d+, .*list \d+.*\), sent .+, received .+")
+    assert line.search(put.err.strip().splitlines()[-1])
+    assert "request" in missing.err
+    assert "request" not in put.out
+    assert "request" not in cas("ls").err
