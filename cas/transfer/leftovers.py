@@ -1,7 +1,7 @@
 """What interrupted gets left in a target: temporary files whose makers are gone.
 
 Big ones serve as seeds, so that what was fetched is not fetched again; all are removed once the
-target is complete. A file whose maker is alive is locked, and is left alone.
+target is complete. In a folder where another get is at work nothing is touched.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Container, Iterable
 from contextlib import suppress
 
 from cas.errors import AlreadyExistsError
-from cas.transfer.locks import is_left_behind
 from cas.transfer.seeds import Seed
 from cas.transfer.stamp import FileStamp
 from cas.transfer.target import TEMPORARY_PREFIX, TargetTree
@@ -46,11 +45,12 @@ class Leftovers:
             wanted: paths that the version itself has; those are no leftovers.
         """
         for folder in folders:
-            for name in self._target.temporaries(folder):
-                path = folder + b"/" + name if folder else name
-                if _NAME.fullmatch(name) and path not in wanted:
-                    with suppress(OSError, AlreadyExistsError):
-                        self._take(path)
+            with self._target.left_behind(folder) as names:
+                for name in names:
+                    path = folder + b"/" + name if folder else name
+                    if _NAME.fullmatch(name) and path not in wanted:
+                        with suppress(OSError, AlreadyExistsError):
+                            self._take(path)
 
     def remove(self) -> None:
         """Remove them: the target is complete."""
@@ -72,7 +72,7 @@ class Leftovers:
         descriptor = self._target.open_existing(path)
         try:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or not is_left_behind(descriptor):
+            if not stat.S_ISREG(status.st_mode):
                 return
             if status.st_size < SMALLEST_SEED_BYTES or len(self._held) >= MAXIMUM_HELD:
                 self._target.remove(path)

@@ -1,37 +1,40 @@
-"""Locks that tell a file of a living process from one that was left behind.
+"""Locks on folders, by which a get tells files of living ones from those that were left behind.
 
-The system drops a lock with the process that holds it, however that ends. Where locks do not work
-no file is ever taken for left behind.
+Whoever writes in a folder shares its lock, and the system drops the lock with the process, however
+that ends. So whoever has it alone knows that nobody else is at work there. Nobody ever waits: a lock
+that another user holds, or that a file system does not have, costs only what it would have told.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 
 if sys.platform != "win32":
     import fcntl
 
 
-def is_held_by_us(descriptor: int) -> bool:
-    """Lock a file that was just made; tell whether it still has a name.
+def lock_shared(descriptor: int) -> bool:
+    """Lock an open folder together with others; tell whether that was done."""
+    return sys.platform != "win32" and _lock(descriptor, fcntl.LOCK_SH)
 
-    Somebody who looked for left files may have come in between, and removed it.
+
+def lock_alone(descriptor: int) -> bool:
+    """Lock an open folder if nobody else has it; tell whether that was done.
+
+    If not, a shared lock that this descriptor had may be lost.
     """
-    if sys.platform == "win32":
-        return True  # an open file cannot be removed there
-    _lock(descriptor, wait=True)
-    return os.fstat(descriptor).st_nlink > 0
+    return sys.platform != "win32" and _lock(descriptor, fcntl.LOCK_EX)
 
 
-def is_left_behind(descriptor: int) -> bool:
-    """Lock a file unless its maker holds it; tell whether that was done."""
-    return sys.platform != "win32" and _lock(descriptor, wait=False)
+def unlock(descriptor: int) -> None:
+    """Give up what this descriptor had."""
+    if sys.platform != "win32":
+        _lock(descriptor, fcntl.LOCK_UN)
 
 
-def _lock(descriptor: int, *, wait: bool) -> bool:
+def _lock(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # held by its maker, or a file system without locks
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError:
         return False
     return True

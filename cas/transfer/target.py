@@ -12,13 +12,14 @@ import os
 import stat
 import threading
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from cas.environment import random_bytes
 from cas.errors import AlreadyExistsError, ErrorCode, InvalidInputError
 from cas.model.entry import path_to_text
 from cas.transfer.copying import copy_range, read_at, write_at
-from cas.transfer.locks import is_held_by_us
+from cas.transfer.locks import lock_alone, lock_shared, unlock
 
 TEMPORARY_PREFIX = b".cas-get-"
 OPEN_FOLDERS = 128
@@ -35,12 +36,33 @@ _NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EMLINK, errno.EEXIST})
 class _Folder:
     """An open folder, counted so that it is closed when the last user is gone."""
 
-    __slots__ = ("descriptor", "path", "users")
+    __slots__ = ("descriptor", "is_shared", "path", "users")
 
     def __init__(self, descriptor: int, path: bytes) -> None:
         self.descriptor = descriptor
         self.path = path
         self.users = 1
+        self.is_shared = False
+
+    def share(self) -> None:
+        """Let others know that somebody is at work here, for as long as the folder is open."""
+        if not self.is_shared and self.descriptor >= 0:
+            self.is_shared = lock_shared(self.descriptor)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Tell whether nobody else is at work here; if so, nobody begins while the block lasts."""
+        if self.descriptor < 0:
+            yield False
+            return
+        was_shared, self.is_shared = self.is_shared, False
+        try:
+            yield lock_alone(self.descriptor)
+        finally:
+            if was_shared:
+                self.share()
+            else:
+                unlock(self.descriptor)
 
 
 class PendingFile:
@@ -130,18 +152,16 @@ class TargetTree:
         folder = self.enter(os.path.dirname(path))
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | _BINARY
         try:
-            while True:
-                with self._lock:
-                    self._counter += 1
-                    number = self._counter
-                temporary = TEMPORARY_PREFIX + self._suffix + b"-%d" % number
-                descriptor = self._open(folder, temporary, flags, 0o777 if executable else 0o666)
-                if is_held_by_us(descriptor):
-                    return PendingFile(self, path, folder, temporary, descriptor)
-                os.close(descriptor)  # another get took it for left behind and removed it
+            folder.share()
+            with self._lock:
+                self._counter += 1
+                number = self._counter
+            temporary = TEMPORARY_PREFIX + self._suffix + b"-%d" % number
+            descriptor = self._open(folder, temporary, flags, 0o777 if executable else 0o666)
         except BaseException:
             self.leave(folder)
             raise
+        return PendingFile(self, path, folder, temporary, descriptor)
 
     def make_folder(self, path: bytes) -> None:
         """Make a folder and those above it; fine if it is there."""
@@ -210,21 +230,22 @@ class TargetTree:
         finally:
             self.leave(folder)
 
-    def temporaries(self, path: bytes) -> list[bytes]:
-        """Return the names of temporary files in a folder below the target, if it is there."""
+    @contextmanager
+    def left_behind(self, path: bytes) -> Iterator[list[bytes]]:
+        """Give the names of temporary files in a folder, if nobody else is at work in it.
+
+        Nobody begins to be while the block lasts. A folder that is not there has none.
+        """
         try:
             folder = self.enter(path, make=False)
-        except (FileNotFoundError, AlreadyExistsError):
-            return []
+        except (OSError, AlreadyExistsError):
+            yield []
+            return
         try:
-            where = folder.descriptor if folder.descriptor >= 0 else self._path_of(folder)
-            with os.scandir(where) as found:
-                names = [os.fsencode(one.name) for one in found]
-        except OSError:
-            return []
+            with folder.alone() as is_alone:
+                yield _temporaries(folder.descriptor) if is_alone else []
         finally:
             self.leave(folder)
-        return [name for name in names if name.startswith(TEMPORARY_PREFIX)]
 
     def remove(self, path: bytes) -> None:
         """Remove a file below the target; fine if it is gone."""
@@ -354,6 +375,12 @@ def _in_the_way(path: bytes) -> AlreadyExistsError:
         code=ErrorCode.TARGET_EXISTS,
         hint="move it away, or get into another folder",
     )
+
+
+def _temporaries(descriptor: int) -> list[bytes]:
+    with os.scandir(descriptor) as found:
+        names = [os.fsencode(one.name) for one in found]
+    return [name for name in names if name.startswith(TEMPORARY_PREFIX)]
 
 
 def require_folder(path: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from cas.environment import SystemClock
 from cas.operations.init import init_store
 from cas.testing.corpora import random_content
 from cas.testing.trees import read_tree, write_tree
-from cas.transfer.locks import is_left_behind
+from cas.transfer.locks import lock_shared
 from cas.transfer.stamp import FileStamp
 
 PLAIN = cas.PutOptions(provenance=False)
@@ -311,18 +312,47 @@ def test_an_interrupted_get_goes_on_where_it_was(store, begun, target):
     assert outcome.fetched_bytes + outcome.resumed_bytes < 1.1 * len(begun)
 
 
-def test_a_leftover_of_a_living_get_is_left_alone(store, begun, target):
-    """Its maker holds a lock, and will rename it."""
+def test_a_file_of_a_living_get_is_left_alone(store, begun, target):
+    """Its maker shares the lock of the folder, and will rename it."""
     (left,) = temporaries(target)
-    descriptor = os.open(left, os.O_RDONLY)
-    assert is_left_behind(descriptor)
+    descriptor = os.open(left.parent, os.O_RDONLY)
+    assert lock_shared(descriptor)
 
     outcome = store.get("data", target)
-    os.close(descriptor)
+    again = store.get("data", target)
 
-    assert outcome.resumed_bytes == 0
+    assert (outcome.resumed_bytes, again.unchanged_files) == (0, 1)
     assert temporaries(target) == [left]
     assert (target / "folder" / "big").read_bytes() == begun
+    os.close(descriptor)
+    store.get("data", target)
+    assert temporaries(target) == []
+
+
+def test_gets_into_one_target_at_the_same_time_do_not_harm_each_other(store, put, target):
+    """None takes another's files for left behind, so all succeed and nothing is left."""
+    tree = {
+        b"%d/%02d" % (n % 3, n): random_content(n, 1_200_000 if n < 4 else 3000) for n in range(40)
+    }
+    put(tree)
+    failures = []
+    gate = threading.Barrier(4)
+
+    def get():
+        gate.wait()
+        try:
+            store.get("data", target, OVERWRITE)
+        except (cas.CasError, OSError) as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=get) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert read_tree(target) == tree
 
 
 def test_leftovers_of_files_that_are_complete_are_removed(store, put, target):
