@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -28,6 +30,9 @@ from cas.transfer.reading import FileContent
 
 Extent = tuple[BlobRef | None, int, int, int]
 Result = TypeVar("Result")
+
+# Decoded pages are big, and writing the files of one takes longer than a round trip.
+PAGES_AHEAD = 8
 
 
 class VersionPages:
@@ -110,10 +115,31 @@ class VersionPages:
         root = self.root
         count = len(root.page_ids)
         first = max(0, find_page(root, prefix)) if prefix and count else 0
-        for number in range(first, count):
-            if prefix and number > first and root.first_paths[number] >= prefix + b"0":
-                return
-            yield self.page(number)
+        stop = first
+        while stop < count and (
+            stop == first or not prefix or root.first_paths[stop] < prefix + b"0"
+        ):
+            stop += 1
+        if first < stop:
+            yield self.page(first)
+            yield from self._pages_ahead(range(first + 1, stop))
+
+    def _pages_ahead(self, numbers: Sequence[int]) -> Iterator[Page]:
+        """Yield pages in order; where requests take time, several are under way at once."""
+        if self._parts.backend.capabilities.local or not numbers:
+            yield from map(self.page, numbers)
+            return
+        pool = ThreadPoolExecutor(PAGES_AHEAD, thread_name_prefix="cas-pages")
+        ahead: deque[Future[Page]] = deque()
+        try:
+            for number in numbers:
+                ahead.append(pool.submit(self.page, number))
+                if len(ahead) > PAGES_AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def find(self, path: bytes) -> tuple[Page, int] | None:
         """Return the page and row of a path, or None."""
