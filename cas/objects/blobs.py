@@ -130,6 +130,11 @@ class TableReader:
         self._whole: OrderedDict[bytes, bytes] = OrderedDict()
         self._whole_bytes = 0
 
+    @property
+    def is_local(self) -> bool:
+        """Whether blobs lie on this machine, so that requests cost next to nothing."""
+        return self._backend.capabilities.local
+
     def read(self, ref: BlobRef) -> BlobTable:
         """Return the verified table of a data blob.
 
@@ -148,7 +153,7 @@ class TableReader:
 
         Over a network a small blob is fetched whole, so that those ranges cost no further request.
         """
-        if ref.size > WHOLE_BLOB_BYTES or self._backend.capabilities.local:
+        if ref.size > WHOLE_BLOB_BYTES or self.is_local:
             return self.read(ref)
         table = self._known(ref)
         if table is not None:

@@ -22,6 +22,8 @@ from cas.transfer.plan import LOCAL_READS
 
 CACHED_FRAMES = 32
 BUFFER_BYTES = 256 << 10
+# Half of what is kept, in frames of 256 KiB, so that nothing is dropped before it is used.
+MAXIMUM_AHEAD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class ContentReader:
         self._moving = threading.Lock()
         self._lock = threading.Lock()
         self._frames: OrderedDict[tuple[bytes, int], memoryview] = OrderedDict()
+        self._next = 0  # where a read begins that goes on after the last one
+        self._ahead = 0
 
     @property
     def size(self) -> int:
@@ -92,23 +96,38 @@ class ContentReader:
             return b""
         if content.inline is not None:
             return content.inline[start:stop]
+        ahead = self._bytes_ahead(start, stop)
         parts: list[bytes | memoryview] = []
         at = bisect_right(content.starts, start) - 1
         while start < stop:
-            ref, first, chunks, length = content.extents[at]
+            extent = content.extents[at]
             low = start - content.starts[at]
-            high = min(length, stop - content.starts[at])
-            if ref is None:
+            high = min(extent[3], stop - content.starts[at])
+            if extent[0] is None:
                 parts.append(bytes(high - low))
             else:
-                parts += self._read_extent(ref, first, chunks, length, low, high)
+                parts += self._read_extent(extent[0], extent[1:], low, high, ahead)
             start += high - low
             at += 1
         return b"".join(parts)
 
+    def _bytes_ahead(self, start: int, stop: int) -> int:
+        """How much to fetch beyond a read: the more, the longer reads went on one after another."""
+        if self._tables.is_local:
+            return 0
+        with self._lock:
+            if start == 0 or start != self._next:
+                self._ahead = 0
+            else:
+                self._ahead = min(MAXIMUM_AHEAD_BYTES, max(BUFFER_BYTES, 2 * self._ahead))
+            self._next = stop
+            return self._ahead
+
     def _read_extent(
-        self, ref: BlobRef, first: int, chunks: int, length: int, low: int, high: int
+        self, ref: BlobRef, span: tuple[int, int, int], low: int, high: int, ahead: int
     ) -> list[memoryview]:
+        """Return bytes `low` to `high` of an extent, of first chunk, chunks and bytes `span`."""
+        first, chunks, length = span
         table = self._tables.open(ref)
         lengths = table.chunk_lengths[first : first + chunks].astype(np.int64)
         ends = np.cumsum(lengths)
@@ -123,7 +142,9 @@ class ContentReader:
         frames = table.chunk_frames[rows]
         parts: list[memoryview] = []
         start = int(ends[one]) - int(lengths[one])
-        for raw, of_frame in self._frames_of(ref, rows, frames):
+        beyond = int(np.searchsorted(ends, min(length, high + ahead), side="left"))
+        last_frame = int(table.chunk_frames[first + beyond])
+        for raw, of_frame in self._frames_of(ref, rows, frames, last_frame):
             begin = int(table.chunk_starts[of_frame[0]])
             size = int(table.chunk_lengths[of_frame].sum())
             a, b = max(low, start) - start, min(high, start + size) - start
@@ -132,13 +153,18 @@ class ContentReader:
         return parts
 
     def _frames_of(
-        self, ref: BlobRef, rows: np.ndarray, frames: np.ndarray
+        self, ref: BlobRef, rows: np.ndarray, frames: np.ndarray, last_frame: int
     ) -> list[tuple[memoryview, np.ndarray]]:
-        """Return each frame's raw bytes, with the rows wanted of it, fetching what is missing."""
+        """Return each frame's raw bytes, with the rows wanted of it, fetching what is missing; if
+        anything is, then up to `last_frame`.
+        """
         table = self._tables.read(ref)
         wanted = np.unique(frames).tolist()
         found = self._cached(ref, wanted)
         missing = [frame for frame in wanted if frame not in found]
+        if missing:
+            last_frame = min(last_frame, wanted[-1] + CACHED_FRAMES // 2)
+            missing += range(wanted[-1] + 1, last_frame + 1)
         fetched: dict[int, memoryview] = {}
         while missing:
             group = [missing.pop(0)]

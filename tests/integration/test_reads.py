@@ -83,6 +83,34 @@ def test_a_small_blob_is_fetched_once_for_all_that_is_read_of_it(open_store, tmp
     assert store.requests.requests == before
 
 
+def test_reading_on_and_on_fetches_ever_more_at_a_time(open_store, tmp_path):
+    """A stream of small reads costs few requests, each byte is fetched once, and it is right."""
+    content = random_content(1, 24 << 20)
+    open_store().put(write_tree(tmp_path / "source", {b"big": content}), "data", PLAIN)
+    store = open_store()
+
+    with store.version("data:v0").open("big") as file:
+        read = b"".join(iter(lambda: file.read(100_000), b""))
+
+    assert read == content
+    assert store.requests.get < 20
+    assert store.requests.received_bytes < 1.05 * len(content)
+
+
+def test_reading_here_and_there_fetches_no_more_than_that(open_store, tmp_path):
+    """Read-ahead is for those who read on."""
+    content = random_content(1, 24 << 20)
+    open_store().put(write_tree(tmp_path / "source", {b"big": content}), "data", PLAIN)
+    store = open_store()
+
+    with store.version("data:v0").open("big") as file:
+        for at in range(20 << 20, 0, -(2 << 20)):
+            file.seek(at)
+            assert file.read(1000) == content[at : at + 1000]
+
+    assert store.requests.received_bytes < 10 * 1_100_000
+
+
 def test_a_version_that_is_not_there_is_told_as_ever(open_store, tmp_path):
     """Reading the slot beside the listing changes no answer."""
     store = open_store()
