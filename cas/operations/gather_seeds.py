@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import stat
 from collections.abc import Sequence
 
-from cas.errors import AlreadyExistsError, ErrorCode, InvalidInputError
+from cas.errors import ErrorCode, InvalidInputError
 from cas.format.manifest import INLINE_LIMIT
 from cas.model.entry import EntryKind
 from cas.model.progress import Cancel, Progress
@@ -48,13 +48,11 @@ def existing_seeds(parts: StoreParts, target: TargetTree, paths: Sequence[bytes]
         return []
     seeds: list[Seed] = []
     for path in paths:
-        try:
-            descriptor = target.open_existing(path)
-        except (OSError, AlreadyExistsError):
+        status = target.status(path)
+        if status is None or not stat.S_ISREG(status.st_mode):
             continue  # a link, for one
-        stamp = FileStamp.of(os.fstat(descriptor))
-        os.close(descriptor)
-        if stamp.size >= parts.cutter.profile.average:
+        if status.st_size >= parts.cutter.profile.average:
+            stamp = FileStamp.of(status)
             seeds.append(Seed(lambda path=path: target.open_existing(path), stamp))  # type: ignore[misc]
     return seeds
 
