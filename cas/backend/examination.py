@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from cas.backend.base import Backend
 from cas.backend.driver_options import (
     AZURE_SCHEMES,
     GCS_SCHEMES,
@@ -91,9 +92,12 @@ class ServerExamination:
         return StaleUploads(len(begun), min(begun, default=None))
 
 
-def driver_versions(url: str) -> dict[str, str | None]:
-    """Return the versions of the packages that open this URL; None for one that is missing."""
-    return {name: package_version(name) for name in _PACKAGES.get(scheme_of(url), ())}
+def driver_versions(url: str, backend: Backend) -> dict[str, str | None]:
+    """Return the versions of what opened this URL as `backend`; None for a package that is missing."""
+    # By name, since obstore is there or not.
+    is_native = type(backend).__name__ == "ObstoreBackend"
+    names = ("obstore",) if is_native else _PACKAGES.get(scheme_of(url), ("fsspec",))
+    return {name: package_version(name) for name in names}
 
 
 def package_version(name: str) -> str | None:

@@ -110,6 +110,7 @@ _CLASSES = (
         "EndpointConnectionError", "ProxyConnectionError", "SSLError", "ClientConnectorError",
         "ClientProxyConnectionError", "ClientConnectorCertificateError", "TransportError",
         "ServiceRequestError", "NoValidConnectionsError", "NewConnectionError", "gaierror",
+        "SSLCertVerificationError",
     )),
     (EXPIRED, ("RefreshError", "ReauthFailError")),
     (ACCESS_DENIED, ("ClientAuthenticationError", "AuthenticationException", "PermissionDenied")),

@@ -1,8 +1,8 @@
 """Opens a driver of fsspec with the options that cas needs of it.
 
 Each request is tried once by the driver. Drivers' own repetitions multiply each other (botocore's
-five by s3fs's five, with sleeps: a port where nobody listens took 12 s, a server that never answers
-over a minute at time-outs of one second), hide throttling from whoever could slow down, and wait in
+five by s3fs's five, with sleeps: a port where nobody listens took 12 s, gcsfs 34 s, adlfs 90 s; a
+server that never answers over a minute at time-outs of one second), hide throttling from whoever could slow down, and wait in
 silence. Trying again is left to one place above.
 """
 
@@ -129,15 +129,25 @@ def _open(url: str, scheme: str, options: dict[str, Any]) -> tuple[AbstractFileS
         filesystem, root = GCSFileSystem(**options), GCSFileSystem._strip_protocol(url)  # noqa: SLF001 - what url_to_fs calls
     else:
         filesystem, root = url_to_fs(url, **options)
+    _try_once(filesystem, scheme)
     if scheme in S3_SCHEMES:
-        filesystem.retries = _ONCE
         # Makes no request, but says which options are wrong, and that a profile does not exist.
         filesystem.connect()
-    elif scheme in GCS_SCHEMES:
-        # Six tries, with 31 s of sleep between them, that no option turns off.
-        with suppress(AttributeError):
-            filesystem._request = partial(type(filesystem)._request.__wrapped__, filesystem)  # noqa: SLF001 - the same
     return filesystem, root
+
+
+def _try_once(filesystem: Any, scheme: str) -> None:
+    """Turn off the repetitions for which a driver has no option."""
+    if scheme in S3_SCHEMES:
+        filesystem.retries = _ONCE
+    with suppress(AttributeError):  # a later release may keep them elsewhere; then it only waits
+        if scheme in GCS_SCHEMES:
+            # Six tries, with 31 s of sleep between them.
+            once = type(filesystem)._request.__wrapped__  # noqa: SLF001 - there is no public way
+            filesystem._request = partial(once, filesystem)  # noqa: SLF001 - the same
+        elif scheme in AZURE_SCHEMES:
+            # Four tries, with 90 s of sleep between them.
+            filesystem.service_client._config.retry_policy.total_retries = 0  # noqa: SLF001 - the same
 
 
 def _refused_option(error: TypeError, shown_url: str) -> InvalidInputError:

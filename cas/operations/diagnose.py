@@ -53,7 +53,7 @@ def diagnose(
         checks.append(failed_by("driver", error))
         checks += all_skipped((*STORE_CHECKS, *_SERVER_CHECKS), "the driver cannot be opened")
     else:
-        checks.append(check_driver(url))
+        checks.append(check_driver(url, backend))
         with backend:
             examination = StoreExamination(backend, read_only=options.read_only)
             checks += examination.run()

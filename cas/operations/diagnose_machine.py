@@ -8,6 +8,7 @@ import shutil
 import stat
 from pathlib import Path
 
+from cas.backend.base import Backend
 from cas.backend.driver_options import scheme_of
 from cas.backend.examination import driver_versions, package_version
 from cas.model.units import MIB, format_size
@@ -25,12 +26,11 @@ def check_software() -> Check:
     return passed("software", f"{_listed(versions)} on {platform.system()} {platform.machine()}")
 
 
-def check_driver(url: str) -> Check:
+def check_driver(url: str, backend: Backend) -> Check:
     """Tell the versions of what opens the URL."""
     if scheme_of(url) in ("file", "local"):
         return passed("driver", "none needed: a folder of this machine")
-    versions = driver_versions(url) or {"fsspec": package_version("fsspec")}
-    return passed("driver", _listed(versions))
+    return passed("driver", _listed(driver_versions(url, backend)))
 
 
 def check_cache(folder: Path) -> Check:

@@ -170,6 +170,11 @@ def s3(endpoint: str, key: str = KEY, secret: str = SECRET, **more: object) -> d
     return {"key": key, "secret": secret, "endpoint_url": endpoint, **more}
 
 
+# obstore knows no such option, so it is left to s3fs; without it whichever is installed is used.
+FORCE_S3FS = {"max_concurrency": 1}
+by_either_driver = pytest.mark.parametrize("more", [{}, FORCE_S3FS], ids=["any", "s3fs"])
+
+
 CALLS: dict[str, Callable[[Backend], object]] = {
     "get": lambda backend: backend.get("key"),
     "put": lambda backend: backend.put("key", [b"x"]),
@@ -186,35 +191,39 @@ def failure_of(url: str, options: dict[str, object], call: str = "get") -> CasEr
     return caught.value
 
 
+@by_either_driver
 @pytest.mark.parametrize("call", CALLS)
-def test_a_wrong_secret_is_told(weed, call):
+def test_a_wrong_secret_is_told(weed, call, more):
     """Whatever is asked first; with the request's id, for whoever runs the server."""
-    found = failure_of("s3://bucket/x", s3(weed, secret="wrong"), call)
+    found = failure_of("s3://bucket/x", s3(weed, secret="wrong", **more), call)
 
     assert (type(found), found.code) == (BackendError, ErrorCode.ACCESS_DENIED)
     assert "the secret does not belong to the access key (request id " in str(found)
 
 
-def test_an_unknown_key_is_told(weed):
+@by_either_driver
+def test_an_unknown_key_is_told(weed, more):
     """It may be meant for another endpoint."""
-    found = failure_of("s3://bucket/x", s3(weed, key="unknown"))
+    found = failure_of("s3://bucket/x", s3(weed, key="unknown", **more))
 
     assert found.code is ErrorCode.ACCESS_DENIED
     assert "access key is not known" in str(found)
 
 
-def test_a_reader_may_not_write(weed):
+@by_either_driver
+def test_a_reader_may_not_write(weed, more):
     """It is told apart from wrong credentials."""
-    reader = s3(weed, "reader-key", "reader-secret")
+    reader = s3(weed, "reader-key", "reader-secret", **more)
 
     assert failure_of("s3://bucket/x", reader, "put").code is ErrorCode.ACCESS_DENIED
     assert type(failure_of("s3://bucket/x", reader)) is NotFoundError
 
 
+@by_either_driver
 @pytest.mark.parametrize("call", ["get", "put", "create"])
-def test_a_missing_bucket_is_named(ministack, call):
+def test_a_missing_bucket_is_named(ministack, call, more):
     """The hint is the command that makes it."""
-    found = failure_of("s3://not-there/x", s3(ministack), call)
+    found = failure_of("s3://not-there/x", s3(ministack, **more), call)
 
     assert (type(found), found.code) == (NotFoundError, ErrorCode.STORE_NOT_FOUND)
     assert "there is no bucket 'not-there'" in str(found)
@@ -230,11 +239,16 @@ def test_a_missing_bucket_of_gcs_is_named(fake_gcs, call):
     assert "gcloud storage buckets create gs://not-there" in (found.hint or "")
 
 
+@by_either_driver
 @pytest.mark.parametrize("url", ["s3://bucket/x", "gs://bucket/x"])
-def test_a_port_where_nobody_listens_is_unreachable(url):
+def test_a_port_where_nobody_listens_is_unreachable(url, more):
     """At once: the drivers' own repetitions are off."""
     endpoint = f"http://127.0.0.1:{free_port()}"
-    options = s3(endpoint) if url.startswith("s3") else {"token": "anon", "endpoint_url": endpoint}
+    options = (
+        s3(endpoint, **more)
+        if url.startswith("s3")
+        else {"token": "anon", "endpoint_url": endpoint}
+    )
 
     found = failure_of(url, options)
 
@@ -243,19 +257,32 @@ def test_a_port_where_nobody_listens_is_unreachable(url):
     assert "the connection is refused" in str(found)
 
 
-def test_a_name_that_nobody_has_is_unreachable():
+@by_either_driver
+def test_a_name_that_nobody_has_is_unreachable(more):
     """The endpoint is named."""
-    found = failure_of("s3://bucket/x", s3("http://no-such-host.invalid"))
+    found = failure_of("s3://bucket/x", s3("http://no-such-host.invalid", **more))
 
     assert found.code is ErrorCode.UNREACHABLE
     assert "no-such-host.invalid" in str(found)
 
 
-def test_a_server_that_never_answers_stalls(silent):
+@by_either_driver
+def test_a_server_that_never_answers_stalls(silent, more):
     """After the time that the options allow, once."""
-    found = failure_of("s3://bucket/x", s3(silent, config_kwargs={"read_timeout": 0.2}))
+    found = failure_of("s3://bucket/x", s3(silent, config_kwargs={"read_timeout": 0.2}, **more))
 
     assert found.code is ErrorCode.STALLED
+
+
+def test_azure_tells_soon_that_nobody_listens():
+    """Its own four tries take 90 s."""
+    pytest.importorskip("adlfs")
+    address = f"http://127.0.0.1:{free_port()}/account"
+    account = f"AccountName=account;AccountKey=a2V5LW1hcmtlcg==;BlobEndpoint={address};"
+
+    found = failure_of("az://bucket/x", {"connection_string": account})
+
+    assert found.code is ErrorCode.UNREACHABLE
 
 
 def test_a_server_that_never_answers_stalls_gcs(silent):
@@ -265,10 +292,12 @@ def test_a_server_that_never_answers_stalls_gcs(silent):
     assert failure_of("gs://bucket/x", options).code is ErrorCode.STALLED
 
 
-def test_a_certificate_of_ones_own_is_not_trusted(tmp_path):
+@by_either_driver
+def test_a_certificate_of_ones_own_is_not_trusted(tmp_path, more, monkeypatch):
     """The hint tells where to name it."""
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)  # obstore leaves that one to s3fs
     with tls_server(tmp_path) as endpoint:
-        found = failure_of("s3://bucket/x", s3(endpoint))
+        found = failure_of("s3://bucket/x", s3(endpoint, **more))
 
     assert found.code is ErrorCode.UNREACHABLE
     assert "certificate is not trusted" in str(found)
@@ -326,24 +355,48 @@ def test_an_option_that_the_driver_does_not_know_is_invalid_input(options):
         open_backend("s3://bucket/x", {"key": KEY, "secret": SECRET, **options})
 
 
-def test_variables_of_aws_work(ministack, no_credentials, monkeypatch):
-    """Endpoint, credentials and region, also the region's name that botocore does not read."""
-    s3fs.S3FileSystem(**s3(ministack), skip_instance_cache=True).mkdir("from-variables")
-    for name, value in {
-        "AWS_ENDPOINT_URL": ministack,
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_REGION": "eu-west-3",
-    }.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture
+def variables(ministack, no_credentials, monkeypatch) -> str:
+    """Endpoint and credentials in the environment; return a bucket in another region than most."""
+    bucket = f"variables-{uuid.uuid4().hex[:12]}"
+    filesystem = s3fs.S3FileSystem(**s3(ministack), skip_instance_cache=True)
+    filesystem.mkdir(bucket, region_name="eu-west-3")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", ministack)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    return bucket
 
-    with open_backend("s3://from-variables/x") as backend:
+
+def test_variables_of_aws_work(variables, monkeypatch):
+    """Endpoint, credentials and region, also the region's name that botocore does not read."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+
+    with open_backend(f"s3://{variables}/x") as backend:
         backend.put("key", [b"x"])
 
         assert backend.get("key") == b"x"
-    with open_fsspec_backend("s3://from-variables/x", {}, shown_url="s3://") as driver:
-        assert driver.get("key") == b"x"
-        assert driver._opened._s3.meta.region_name == "eu-west-3"
+
+
+def test_a_wrong_region_is_told_with_what_to_set(variables, monkeypatch):
+    """The other driver, obstore, does not follow the server to another region."""
+    pytest.importorskip("obstore")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+
+    found = failure_of(f"s3://{variables}/x", {}, "put")
+
+    assert found.code is ErrorCode.ACCESS_DENIED
+    assert "the bucket is in another region" in str(found)
+    assert "AWS_REGION" in (found.hint or "")
+
+
+def test_s3fs_finds_the_region_by_itself(variables, monkeypatch):
+    """The server tells, and botocore asks there."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+
+    with open_backend(f"s3://{variables}/x", FORCE_S3FS) as backend:
+        backend.put("key", [b"x"])
+
+        assert backend.get("key") == b"x"
 
 
 def test_a_profile_of_aws_works(ministack, no_credentials, monkeypatch, tmp_path):

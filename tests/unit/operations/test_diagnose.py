@@ -173,8 +173,8 @@ def test_credentials_in_a_projects_file_are_a_failed_check(tmp_path):
 def test_versions_are_listed():
     """What a report of a bug needs."""
     assert "cas " in check_software().text
-    assert "botocore" in check_driver("s3://b").text
-    assert "fsspec" in check_driver("memory://b").text
+    assert "botocore" in check_driver("s3://b", MemoryBackend()).text
+    assert "fsspec" in check_driver("memory://b", MemoryBackend()).text
 
 
 def test_a_cache_that_others_may_write_is_refused(tmp_path):
