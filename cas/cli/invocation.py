@@ -93,7 +93,8 @@ class Invocation:
             raise NotFoundError(
                 f"there is no store at {url} ({_why(choice)})",
                 code=ErrorCode.STORE_NOT_FOUND,
-                hint=f"cas init {url}, or name another with --store, CAS_STORE or cas.toml",
+                # The name brings the options of its table along, the URL alone would not.
+                hint=f"cas init {choice.name or url}, or name another with --store, CAS_STORE or cas.toml",
             ) from error
 
     def open_other_store(self, choice: StoreChoice, *, jobs: int | None = None) -> Store:

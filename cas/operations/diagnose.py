@@ -55,7 +55,7 @@ def diagnose(
     else:
         checks.append(check_driver(url, backend))
         with backend:
-            examination = StoreExamination(backend, read_only=options.read_only)
+            examination = StoreExamination(backend, read_only=options.read_only, name=options.name)
             checks += examination.run()
             roles = examination.roles
         if examination.is_reachable:

@@ -69,12 +69,14 @@ class DiagnoseOptions:
     Attributes:
         read_only: write nothing to the store; rights to write are then not known.
         cache_dir: folder of the journal; None takes the user's cache folder.
+        name: what the user calls the store, for commands in hints; empty for its URL.
         origin: how the store was named and is opened, to be told with its URL.
         warnings: of the settings files that were read.
     """
 
     read_only: bool = False
     cache_dir: str | None = None
+    name: str = ""
     origin: str = ""
     warnings: tuple[str, ...] = ()
 

@@ -41,8 +41,9 @@ _AS_READER = "for a reader this is as it should be: cas doctor --read-only"
 class StoreExamination:
     """Goes through the checks of one backend and remembers what they found."""
 
-    def __init__(self, backend: Backend, *, read_only: bool) -> None:
+    def __init__(self, backend: Backend, *, read_only: bool, name: str = "") -> None:
         self._backend = backend
+        self._name = name or backend.url
         self._read_only = read_only
         self._config: StoreConfig | None = None
         self._scratch = f"{keys.sessions_prefix()}/probe-{random_bytes(8).hex()}"
@@ -100,8 +101,7 @@ class StoreExamination:
             if error.code is ErrorCode.STORE_NOT_FOUND:
                 self._is_placeless = True
                 return failed_by("store", error)
-            url = self._backend.url
-            return failed("store", "there is no store here", f"cas init {url}")
+            return failed("store", "there is no store here", f"cas init {self._name}")
         except CasError as error:
             return failed_by("store", error)
         self._config = config

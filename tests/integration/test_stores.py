@@ -85,6 +85,15 @@ def test_a_project_file_names_the_store(bare):
     assert tool.json("ls", "-s", "main")["artifacts"][0]["name"] == "notes"
 
 
+def test_a_store_of_a_table_is_made_by_its_name(bare):
+    """Its options come along, so hints name it by it."""
+    (bare.cwd / "cas.toml").write_text('[stores.main]\nurl = "kept"\n')
+
+    assert "hint: cas init main" in bare("ls", "-s", "main", code=3).err
+    assert "hint: cas init main" in bare("doctor", "main", code=1).out
+    assert "export CAS_STORE=main" in bare("init", "main").err
+
+
 def test_config_tells_which_store_and_why(bare):
     """URL, who named it, and where settings and caches are."""
     document = bare.json("config")

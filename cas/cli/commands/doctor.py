@@ -41,6 +41,7 @@ def command(cli: Invocation, place: str | None, *, read_only: bool) -> int:
     options = cas.DiagnoseOptions(
         read_only=read_only,
         cache_dir=str(cache_folder(cli.environ)),
+        name=choice.name or "",
         origin=_origin(choice),
         warnings=choice.warnings,
     )

@@ -50,4 +50,6 @@ def command(cli: Invocation, url: str | None, chunk_size: int | None) -> None:
             "rm and restore are refused"
         )
     if choice.url != cli.choice.url:
-        cli.console.note(f"to use it by default: export CAS_STORE={escape(store.url)}")
+        cli.console.note(
+            f"to use it by default: export CAS_STORE={escape(choice.name or store.url)}"
+        )
