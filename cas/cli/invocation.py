@@ -106,7 +106,8 @@ class Invocation:
         try:
             return self._open(choice, jobs)
         except NotFoundError as error:
-            if error.code is not ErrorCode.STORE_NOT_FOUND:
+            # With a cause it is the bucket that is not there, as above.
+            if error.code is not ErrorCode.STORE_NOT_FOUND or error.__cause__ is not None:
                 raise
             from cas.settings import redact  # as above
 
@@ -114,7 +115,7 @@ class Invocation:
             raise NotFoundError(
                 f"there is no store at {url} ({_why(choice)})",
                 code=ErrorCode.STORE_NOT_FOUND,
-                hint=f"cas init {url}",
+                hint=f"cas init {choice.name or url}",
             ) from error
 
     def choose_other(self, text: str, *, option: str) -> StoreChoice:
