@@ -112,9 +112,9 @@ def try_tool(trial: Trial, versions: Path, *, compare: bool) -> dict[str, StepCo
     steps = {PUT: trial.put(PUT, v1), AGAIN: trial.put(AGAIN, v1), EDITED: trial.put(EDITED, v2)}
     last, path = v2, ""
     if versions.name == "smallfiles":
-        last, path = trial.work / "edited", path_of_one(v2)
+        last, (edited, path) = trial.work / "edited", two_old_paths(v1, v2)
         shutil.copytree(v2, last)
-        with (last / path).open("ab") as file:
+        with (last / edited).open("ab") as file:
             file.write(b"edited\n")
         steps[SMALL] = trial.put(SMALL, last)
     steps[GET], copy = trial.get(GET)
@@ -128,10 +128,15 @@ def try_tool(trial: Trial, versions: Path, *, compare: bool) -> dict[str, StepCo
     return steps
 
 
-def path_of_one(folder: Path) -> str:
-    """Return the path of a file in the middle of a folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return str(paths[len(paths) // 2].relative_to(folder))
+def two_old_paths(v1: Path, v2: Path) -> tuple[str, str]:
+    """Return the first and the middle path of those files that an edit left as they were."""
+    paths = sorted(path.relative_to(v1) for path in v1.rglob("*") if path.is_file())
+    same = [
+        path
+        for path in paths
+        if (v2 / path).exists() and (v2 / path).stat().st_size == (v1 / path).stat().st_size
+    ]
+    return str(same[0]), str(same[len(same) // 2])
 
 
 def check_copy(source: Path, copy: Path, *, exact: bool) -> None:
