@@ -174,41 +174,86 @@ def data_blobs(truth) -> list[bytes]:
     return [blob_id.raw for blob_id in found if blob_id is not None]
 
 
-def test_blobs_condemned_before_the_log_check_are_stored_again(scene, source, trees):
-    """A collection kills the data of an older version of the target while the copy relies on it."""
-    source.copy("data:v0", scene.store(), cas.CopyOptions(name="old"))
-    old = data_blobs(scene.truth)
+def blob_keys(truth) -> list[str]:
+    """Keys of the blobs there are, of both kinds."""
+    return [one.key for prefix in (keys.BLOBS, keys.META) for one in truth.list_objects(prefix)]
 
-    def collect():
-        record = CondemnRecord(1, COLLECTOR, rows(old))
-        scene.truth.create(keys.condemn_key(1), encode_condemn(record))
+
+def condemn(truth, blobs: list[str], *, finally_: bool) -> None:
+    """Condemn blobs in run 1; `finally_`, with a verdict that clears none of them."""
+    ids = rows([bytes.fromhex(key.rpartition("/")[2]) for key in blobs])
+    truth.create(keys.condemn_key(1), encode_condemn(CondemnRecord(1, COLLECTOR, ids)))
+    if finally_:
         verdict = VerdictRecord(1, rows([]), all=False)
-        scene.truth.create(keys.verdict_key(1), encode_verdict(verdict))
-
-    backend = scene.meddling("put", "sessions/", collect)
-    (copied,) = source.copy("data:v0", scene.store(backend)).versions
-
-    for blob_id in old:
-        scene.truth.delete(next(key for key in scene.listed("blobs") if blob_id.hex() in key))
-    assert copied.created
-    assert scene.held("data:v0") == trees[0]
+        truth.create(keys.verdict_key(1), encode_verdict(verdict))
 
 
-def test_a_second_version_shares_nothing_with_a_condemned_first_one(scene, source, trees):
-    """The data of the first is condemned while the second is copied, which stores its own."""
+def final_intents(backend) -> int:
+    """How often a copy told what it needs: once a try."""
+    return sum(one.kind == "put" and one.key.startswith("sessions/") for one in backend.log)
+
+
+@pytest.mark.parametrize("finally_", [False, True], ids=["open run", "run with a verdict"])
+@pytest.mark.parametrize(
+    ("ref", "options"),
+    [
+        ("data:v0", cas.CopyOptions(force=True)),
+        ("data:v1", cas.CopyOptions()),
+        ("data:v0", cas.CopyOptions(name="other")),
+    ],
+    ids=["shared pages", "shared files", "shared chunks"],
+)
+def test_what_is_condemned_before_the_log_check_is_stored_again(
+    scene, source, trees, ref, options, finally_
+):
+    """Pages, files and chunks that the copy found in the target are killed by a collection."""
     source.copy("data:v0", scene.store())
-    old = data_blobs(scene.truth)
+    old = blob_keys(scene.truth)
+    backend = scene.meddling(
+        "put", "sessions/", lambda: condemn(scene.truth, old, finally_=finally_)
+    )
 
-    def collect():
-        record = CondemnRecord(1, COLLECTOR, rows(old))
-        scene.truth.create(keys.condemn_key(1), encode_condemn(record))
+    (copied,) = source.copy(ref, scene.store(backend), options).versions
 
-    backend = scene.meddling("put", "sessions/", collect)
-    (copied,) = source.copy("data:v1", scene.store(backend)).versions
+    for key in old:
+        scene.truth.delete(key)
+    assert final_intents(backend) == 2
+    assert scene.held(copied.ref) == trees[int(ref[-1])]
 
-    for blob_id in old:
-        scene.truth.delete(next(key for key in scene.listed("blobs") if blob_id.hex() in key))
-    assert scene.held(copied.ref) == trees[1]
+
+@pytest.mark.parametrize("ref", ["data:v0", "data:v1"])
+def test_what_an_open_run_condemns_is_not_shared_in_the_first_place(scene, source, trees, ref):
+    """One try is enough: the copy looks at the runs before it shares anything."""
+    source.copy("data:v0", scene.store())
+    old = blob_keys(scene.truth)
+    condemn(scene.truth, [key for key in old if key.startswith(keys.BLOBS)], finally_=False)
+    backend = FaultyBackend(scene.truth)
+
+    (copied,) = source.copy(ref, scene.store(backend), cas.CopyOptions(force=True)).versions
+
+    for key in old:
+        scene.truth.delete(key)
+    assert final_intents(backend) == 1
+    assert scene.held(copied.ref) == trees[int(ref[-1])]
+
+
+def test_a_long_copy_tells_what_it_stored_so_far(scene, tmp_path):
+    """By plain intents and index segments on the way, so that another machine can go on."""
+    backend = MemoryBackend()
+    init_store(backend, SystemClock(), chunk_average=16 << 10)
+    source = cas.Store.on(backend, options=cas.StoreOptions(jobs=2, journal=False))
+    tree = {b"%d.bin" % n: random_content(n, 300_000) for n in range(12)}
+    source.put(write_tree(tmp_path / "tree", tree), "data", PLAIN)
+    faulty = FaultyBackend(scene.truth)
+    options = cas.StoreOptions(jobs=2, journal=False, memory_bytes=300_000)
+
+    source.copy("data", cas.Store.on(faulty, options=options))
+
+    assert len(scene.listed("blobs")) > 32
+    assert final_intents(faulty) >= 3
+    assert len(scene.listed("index")) >= 3
+    assert scene.listed("sessions") == {}
+    assert scene.held("data:v0") == tree
 
 
 def test_the_final_intent_names_every_blob_and_the_slot(scene, source):
