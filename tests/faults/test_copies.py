@@ -195,20 +195,21 @@ def final_intents(backend) -> int:
 
 @pytest.mark.parametrize("finally_", [False, True], ids=["open run", "run with a verdict"])
 @pytest.mark.parametrize(
-    ("ref", "options"),
+    ("ref", "options", "prefix"),
     [
-        ("data:v0", cas.CopyOptions(force=True)),
-        ("data:v1", cas.CopyOptions()),
-        ("data:v0", cas.CopyOptions(name="other")),
+        ("data:v0", cas.CopyOptions(force=True), keys.META),
+        ("data:v0", cas.CopyOptions(force=True), keys.BLOBS),
+        ("data:v1", cas.CopyOptions(), keys.BLOBS),
+        ("data:v0", cas.CopyOptions(name="other"), keys.BLOBS),
     ],
-    ids=["shared pages", "shared files", "shared chunks"],
+    ids=["shared pages", "data behind shared pages", "shared files", "shared chunks"],
 )
 def test_what_is_condemned_before_the_log_check_is_stored_again(
-    scene, source, trees, ref, options, finally_
+    scene, source, trees, ref, options, prefix, finally_
 ):
     """Pages, files and chunks that the copy found in the target are killed by a collection."""
     source.copy("data:v0", scene.store())
-    old = blob_keys(scene.truth)
+    old = [key for key in blob_keys(scene.truth) if key.startswith(prefix)]
     backend = scene.meddling(
         "put", "sessions/", lambda: condemn(scene.truth, old, finally_=finally_)
     )
