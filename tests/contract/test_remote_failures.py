@@ -26,7 +26,6 @@ import zstandard
 
 import cas
 from cas.backend.base import Backend
-from cas.backend.fsspec_backend import open_fsspec_backend
 from cas.backend.open import open_backend
 from cas.errors import BackendError, CasError, ErrorCode, InvalidInputError, NotFoundError
 from cas.operations.diagnosis import CheckState, Role
