@@ -45,7 +45,8 @@ def find_files(filesystem: AbstractFileSystem, folder: str) -> Mapping[str, Any]
 
 
 def _lists_at_once(filesystem: AbstractFileSystem) -> bool:
-    kind = type(filesystem)
-    if issubclass(kind, AsyncFileSystem):
-        return kind._find is not AsyncFileSystem._find  # noqa: SLF001 - the asynchronous half of `find`
-    return kind.find is not AbstractFileSystem.find
+    if isinstance(filesystem, AsyncFileSystem):
+        # Every instance has a `find` made of this half, fsspec's own included.
+        return type(filesystem)._find is not AsyncFileSystem._find  # noqa: SLF001
+    # Of the instance: what wraps another filesystem has what that one has.
+    return getattr(filesystem.find, "__func__", None) is not AbstractFileSystem.find

@@ -83,8 +83,8 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
         self._errors = tuple(errors or TRANSIENT_ERRORS.values())
         wrapped = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
         self.protocol = ("faulty", *wrapped)
-        # On the instance: a driver without a listing of its own goes by fsspec's walk, one `ls` for
-        # each folder, and whoever looks at the class for that must find it.
+        # On the instance: around a driver without a listing of its own this one has none either, and
+        # goes by a walk with one `ls` for each folder, fsspec's or that of cas.
         if _lists_at_once(type(fs)):
             self.find = self._find_at_once
 
