@@ -140,11 +140,15 @@ class FaultPlan:
         return self
 
     def fail_nth(self, kind: str, nth: int, fault: Fault, *, key: str = "") -> Self:
-        """Let the nth operation of a kind, from now on, meet `fault`.
+        """Let the nth operation of a kind meet `fault`, those counted that were already.
 
         Only operations on keys with `key` in them count.
         """
-        self._rules.append(_Rule(kind, key, nth, fault))
+        rule = _Rule(kind, key, nth, fault)
+        with self._lock:
+            for past in self._log:
+                rule.is_due(past.kind, past.key)
+            self._rules.append(rule)
         return self
 
     @property

@@ -50,7 +50,7 @@ class FaultyBackend:
         return self
 
     def fail_nth(self, kind: str, nth: int, fault: Fault, *, key: str = "") -> Self:
-        """Let the nth `get`, `put`, `create` or other kind, from now on, meet `fault`.
+        """Let the nth `get`, `put`, `create` or other kind meet `fault`, earlier ones counted.
 
         Only operations on keys with `key` in them count.
         """

@@ -219,7 +219,7 @@ def test_a_lost_delete_is_answered_as_done(backend, plan):
 def test_late_writes_and_deletes_come_when_they_are_let_go(backend, plan, truth):
     """After what came since; a late create that finds the key taken changes nothing."""
     backend.put("gone", [b"x"])
-    plan.fail_nth("pipe_file", 1, Fault.LATE).fail_nth("create", 1, Fault.LATE)
+    plan.fail_nth("pipe_file", 2, Fault.LATE).fail_nth("create", 1, Fault.LATE)
     plan.fail_nth("rm_file", 1, Fault.LATE)
     for call in (
         lambda: backend.put("put", [b"late"]),
