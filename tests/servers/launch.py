@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,18 @@ import pytest
 START_SECONDS = 60.0
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports of loopback that nobody listens on."""
+def free_ports(count: int, *, above: int = 0) -> list[int]:
+    """Return ports of loopback that nobody listens on, nor, if asked for, so far above them."""
     with ExitStack() as open_ones:
-        sockets = [open_ones.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        found: list[int] = []
+        while len(found) < count:
+            first, second = (open_ones.enter_context(socket.socket()) for _ in range(2))
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            with suppress(OSError, OverflowError):  # taken, or no port: try the next
+                second.bind(("127.0.0.1", port + above if above else 0))
+                found.append(port)
+        return found
 
 
 def find_program(name: str, *, install: str) -> str:

@@ -60,7 +60,7 @@ def moto(folder: Path) -> Iterator[S3Server]:
 def weed(folder: Path) -> Iterator[S3Server]:
     """Check signatures; name no header in a refusal."""
     program = _find("weed")
-    port, master, volume, filer = free_ports(4)
+    port, master, volume, filer = free_ports(4, above=10_000)  # where each has a second port
     credentials = [{"accessKey": KEY, "secretKey": SECRET}]
     actions = ["Admin", "Read", "List", "Tagging", "Write"]
     identity = {"name": "tests", "credentials": credentials, "actions": actions}
