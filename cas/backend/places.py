@@ -14,10 +14,9 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from fsspec import AbstractFileSystem
-from fsspec.asyn import AsyncFileSystem
 
 from cas.backend.driver_options import SFTP_SCHEMES, as_driver_options, known_settings
-from cas.backend.drivers import is_past_the_end
+from cas.backend.drivers import close_connections, is_past_the_end
 from cas.backend.failures import as_cas_error
 from cas.backend.found import FoundObject, found_object
 from cas.backend.fsspec_backend import OBJECT_STORES
@@ -25,6 +24,7 @@ from cas.backend.object_writers import MovingWriter, MultipartWriter, ObjectWrit
 from cas.backend.open import keep_secret, redact_url
 from cas.backend.open_driver import open_filesystem
 from cas.backend.retrying import RequestRunner
+from cas.backend.walking import find_files
 from cas.environment import random_bytes
 from cas.errors import CasError, ErrorCode, InvalidInputError, NotFoundError, UnsupportedError
 
@@ -235,8 +235,10 @@ class Place:
             return MovingWriter(self, path, file, filesystem, names, stack.pop_all())
 
     def close(self) -> None:
-        """End all pauses. Drivers close their connections when they are collected."""
+        """End all pauses, and let go of connections."""
         self._runner.close()
+        with self.channel:
+            close_connections(self._filesystem)
 
     def run(self, act: Callable[[], _Answer], moved: Callable[[_Answer], int]) -> _Answer:
         """Call what makes several requests of this place, again if they fail for a while.
@@ -265,30 +267,8 @@ class Place:
         return f"{self._url}/{path}" if path else self._url
 
     def _list_below(self) -> Mapping[str, Any]:
-        filesystem = self._filesystem
-        filesystem.invalidate_cache()
-        kind, name = type(filesystem), "find"
-        base: type = AbstractFileSystem
-        if isinstance(filesystem, AsyncFileSystem):
-            base, name = AsyncFileSystem, "_find"
-        if getattr(kind, name, None) is getattr(base, name, None):
-            return self._walk()
-        found = filesystem.find(self._root, detail=True)
-        # adlfs answers with a list where an object has the name of the folder.
-        return found if isinstance(found, Mapping) else {}
-
-    def _walk(self) -> dict[str, Any]:
-        """List folder by folder. The inherited `find` leaves out each one whose listing failed."""
-        found: dict[str, Any] = {}
-        folders = [self._root]
-        while folders:
-            folder = folders.pop()
-            for entry in self._filesystem.ls(folder, detail=True):
-                if entry["type"] != "directory":
-                    found[entry["name"]] = entry
-                elif entry["name"].strip("/") != folder.strip("/"):
-                    folders.append(entry["name"])
-        return found
+        self._filesystem.invalidate_cache()
+        return find_files(self._filesystem, self._root)
 
     def _is_there(self) -> bool:
         """Tell an empty folder from none."""

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import time
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +13,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from servers.place import StoreServer
 
 import cas
 from cas.backend.places import Place, open_place
@@ -25,8 +22,6 @@ from cas.transfer import journal
 
 pytest.importorskip("s3fs")
 
-SERVER = shutil.which("ministack") or shutil.which("ministack", path=Path(sys.executable).parent)
-START_SECONDS = 30.0
 FILES = {
     "a.txt": b"alpha",
     "empty": b"",
@@ -36,11 +31,8 @@ FILES = {
     **{f"many/{number:03}": os.urandom(700) for number in range(40)},
 }
 
-pytestmark = [
-    pytest.mark.skipif(SERVER is None, reason="ministack is not installed"),
-    # Clients of aiohttp that are collected without being closed warn; it is not ours to close them.
-    pytest.mark.filterwarnings("ignore"),
-]
+# Clients of aiohttp that are collected without being closed warn; it is not ours to close them.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @dataclass(frozen=True)
@@ -70,45 +62,10 @@ class Bucket:
         }
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """A server that keeps everything in memory, gone with the module."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}
-    with subprocess.Popen(
-        [str(SERVER)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as server:
-        try:
-            _wait_for(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)  # there is nothing to wait on until it listens
-        else:
-            return
-
-
 @pytest.fixture
-def bucket(endpoint: str) -> Bucket:
-    options = {"key": "test", "secret": "testtest", "endpoint_url": endpoint}
-    made = Bucket(f"s3://urls-{uuid.uuid4().hex[:12]}/some/prefix", options)
-    made.filesystem().mkdir(made.url.split("/")[2])
-    return made
+def bucket(ministack: StoreServer) -> Bucket:
+    place = ministack.new_place()
+    return Bucket(place.url, place.options)
 
 
 @pytest.fixture

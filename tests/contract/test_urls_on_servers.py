@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers.place import StoreServer
 
 import cas
 from cas.backend.places import open_place
 from cas.transfer import journal, remote_tree
-
-pytest.importorskip("servers.place", reason="the shared servers are not there")
-
-from servers.place import StoreServer
 
 FILES = {
     "a.txt": b"alpha",
