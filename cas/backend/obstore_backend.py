@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -33,7 +34,7 @@ from cas.backend.obstore_failures import (
     is_past_the_end,
     is_wrong_region,
 )
-from cas.errors import AlreadyExistsError, ErrorCode
+from cas.errors import AlreadyExistsError, ErrorCode, UnsupportedError
 
 LIST_PAGE = 1000
 _CAPABILITIES = Capabilities(create_if_absent=True, atomic_listing=True, local=False)
@@ -192,7 +193,10 @@ class ObstoreBackend:
                 if not is_wrong_region(error):
                     raise
                 # botocore finds out where the bucket is, and follows.
-                self._instead = self._open_instead()
+                with suppress(UnsupportedError):
+                    self._instead = self._open_instead()
+                if self._instead is None:
+                    raise
         return there(self._instead)
 
     def _run(

@@ -38,6 +38,8 @@ def explain(error: Exception) -> OSError:
     text = str(error)
     if isinstance(error, FileNotFoundError) or is_missing_bucket(error):
         return MissingObjectError(text)
+    if is_wrong_region(error):
+        return StorageAnswerError(_sentence(text), _response(text, 301, "PermanentRedirect"))
     if found := _STATUS.search(text):
         return StorageAnswerError(_sentence(text), _response(text, int(found.group(1))))
     if "kind: Timeout" in text:
@@ -87,13 +89,13 @@ def is_past_the_end(error: Exception) -> bool:
     return found is not None and found.group(1) == "416"
 
 
-def _response(text: str, status: int) -> dict[str, Any]:
+def _response(text: str, status: int, code: str | None = None) -> dict[str, Any]:
     def first(pattern: re.Pattern[str]) -> str | None:
         found = pattern.search(text)
         return found.group(1) if found else None
 
     return {
-        "Error": {"Code": first(_CODE) or "", "Region": first(_REGION)},
+        "Error": {"Code": code or first(_CODE) or "", "Region": first(_REGION)},
         "ResponseMetadata": {"HTTPStatusCode": status, "RequestId": first(_REQUEST_ID)},
     }
 

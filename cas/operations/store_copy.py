@@ -128,6 +128,7 @@ class _Copying:
             self._budget,
             frame_bytes=self._target.config.frame_bytes,
             stamp=self._facts.stamp,
+            on_stored=stored.note_stored,
         )
 
     def run(self) -> None:

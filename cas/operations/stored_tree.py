@@ -77,14 +77,14 @@ class StoredTree:
         """What the scan left out for its kind."""
         return self.tree.skipped
 
-    def note_sent(self, sent: Sequence[SentBlob]) -> None:
-        """Remember blobs that are durable now, for a put that may have to resume."""
-        if not sent:
-            return
-        self.sent += sent
+    def note_stored(self, ref: BlobRef) -> None:
+        """Note a blob that is durable now, for a put that may have to resume. Thread-safe."""
         if self.journal is not None and self.takes_notes:
-            now_ns = self.parts.clock.now_ns()
-            self.journal.note_blobs([blob.ref for blob in sent], now_ns)
+            self.journal.note_blobs([ref], self.parts.clock.now_ns())
+
+    def note_sent(self, sent: Sequence[SentBlob]) -> None:
+        """Remember blobs that are durable, for the intents and segments of this put."""
+        self.sent += sent
 
     def checkpoint(self, stamp: int) -> None:
         """In a long put, protect and announce what is stored so far."""

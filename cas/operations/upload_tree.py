@@ -60,6 +60,7 @@ class TreeUpload:
             budget,
             frame_bytes=parts.config.frame_bytes,
             stamp=facts.stamp,
+            on_stored=stored.note_stored,
         )
         stored.index = load_index(
             parts.backend,

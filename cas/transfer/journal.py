@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -105,7 +106,7 @@ class JournalView:
 
 
 class Journal:
-    """The journal file. Safe for many processes; one object is for one thread.
+    """The journal file. Safe for many processes and threads.
 
     A journal that cannot be read knows nothing, and one that cannot be written notes nothing: that
     costs time, never data, so nothing here fails once the file is open.
@@ -120,6 +121,7 @@ class Journal:
         """
         ensure_private_dir(state_dir)
         self._store = store_id
+        self._lock = threading.Lock()
         path = state_dir / f"journal-{SCHEMA_VERSION}.sqlite"
         try:
             self._connection = _connect(path)
@@ -136,14 +138,11 @@ class Journal:
     def load(self, source: bytes) -> JournalView:
         """Return the pages of a set of sources; damaged rows are left out."""
         pages = []
-        rows: list[tuple[Any, ...]] = []
-        with suppress(sqlite3.Error):
-            rows = self._connection.execute(
-                "SELECT page_id, page_size, page, stats, stamp, noted_ns FROM pages"
-                " WHERE store=? AND source=? ORDER BY first",
-                (self._store, source),
-            ).fetchall()
-        for row in rows:
+        for row in self._select(
+            "SELECT page_id, page_size, page, stats, stamp, noted_ns FROM pages"
+            " WHERE store=? AND source=? ORDER BY first",
+            (self._store, source),
+        ):
             with suppress(*_NO_SENSE):
                 noted = _page_of_row(*row)
                 pages.append((noted.page.paths[0], noted))
@@ -172,14 +171,10 @@ class Journal:
     def unpublished_blobs(self, now_ns: int) -> list[BlobRef]:
         """Return the blobs that interrupted puts of the last month left behind."""
         self._write("DELETE FROM blobs WHERE noted_ns < ?", [(now_ns - KEPT_NS,)])
-        rows: list[tuple[Any, ...]] = []
-        with suppress(sqlite3.Error):
-            rows = self._connection.execute(
-                "SELECT blob_id, size, table_offset, stamp FROM blobs WHERE store=?",
-                (self._store,),
-            ).fetchall()
         refs = []
-        for row in rows:
+        for row in self._select(
+            "SELECT blob_id, size, table_offset, stamp FROM blobs WHERE store=?", (self._store,)
+        ):
             with suppress(*_NO_SENSE):
                 refs.append(_ref_of_row(*row))
         return refs
@@ -188,6 +183,11 @@ class Journal:
         """Forget blobs that a published version names now."""
         rows = [(self._store, blob_id) for blob_id in blob_ids]
         self._write("DELETE FROM blobs WHERE store=? AND blob_id=?", rows)
+
+    def _select(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with suppress(sqlite3.Error), self._lock:
+            return self._connection.execute(statement, values).fetchall()
+        return []
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         with suppress(sqlite3.Error), self._transaction():
@@ -209,17 +209,20 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
     try:
         connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
     except sqlite3.Error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -23,7 +23,6 @@ from cas.model.ids import SessionId
 from cas.objects.blob_list import BlobList, BlobRef
 from cas.objects.blobs import (
     BLOB_KIND_DATA,
-    AssembledBlob,
     Buffer,
     EncodedFrame,
     assemble_blob,
@@ -85,6 +84,7 @@ class SentBlob:
 class BlobWriter:
     """Takes new chunks in order and turns them into stored blobs.
 
+    `on_stored` is told of each blob as soon as it is durable, by whatever thread sent it.
     `add`, `flush`, `collect` and `wait` are for one thread. What was added may be held in memory
     until its blob is sent; `budget` gets the bytes back then.
     """
@@ -99,6 +99,7 @@ class BlobWriter:
         *,
         frame_bytes: int,
         stamp: int,
+        on_stored: Callable[[BlobRef], None] = lambda _: None,
     ) -> None:
         self._backend = backend
         self._session = session
@@ -107,6 +108,7 @@ class BlobWriter:
         self._budget = budget
         self._frame_bytes = frame_bytes
         self._stamp = stamp
+        self._on_stored = on_stored
         self._target_bytes = min(TARGET_BLOB_BYTES, budget.limit_bytes // 3)
         self._uploads = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="cas-upload")
         self._pending: list[Future[None]] = []
@@ -247,24 +249,25 @@ class BlobWriter:
             ),
         )
         held = sum(len(result.payload) for result in encoded)
-        try:
-            write_blob(self._backend, BLOB_KIND_DATA, assembled)
-        finally:
-            self._budget.release(held)
-        self._note_sent(blob.row, assembled)
-
-    def _note_sent(self, row: int, blob: AssembledBlob) -> None:
-        with self._lock:
-            self.stored_bytes += blob.size
-            self.sent_bytes += blob.size
-            self.blob_count += 1
         ref = BlobRef(
-            blob_id=blob.blob_id.raw,
-            size=blob.size,
-            table_offset=blob.table_offset,
+            blob_id=assembled.blob_id.raw,
+            size=assembled.size,
+            table_offset=assembled.table_offset,
             stamp=self._stamp,
         )
-        self._sent.put(SentBlob(row, ref, blob.table.chunk_ids))
+        try:
+            write_blob(self._backend, BLOB_KIND_DATA, assembled)
+            self._on_stored(ref)
+        finally:
+            self._budget.release(held)
+        self._note_sent(SentBlob(blob.row, ref, assembled.table.chunk_ids))
+
+    def _note_sent(self, blob: SentBlob) -> None:
+        with self._lock:
+            self.stored_bytes += blob.ref.size
+            self.sent_bytes += blob.ref.size
+            self.blob_count += 1
+        self._sent.put(blob)
 
 
 def _is_over(future: Future[None]) -> bool:

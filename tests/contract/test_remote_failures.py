@@ -377,9 +377,10 @@ def test_variables_of_aws_work(variables, monkeypatch):
 
 
 def test_a_wrong_region_is_told_with_what_to_set(variables, monkeypatch):
-    """The other driver, obstore, does not follow the server to another region."""
+    """Obstore does not follow the server to another region, and s3fs is not there to do it."""
     pytest.importorskip("obstore")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setitem(sys.modules, "s3fs", None)
 
     found = failure_of(f"s3://{variables}/x", {}, "put")
 
@@ -388,11 +389,12 @@ def test_a_wrong_region_is_told_with_what_to_set(variables, monkeypatch):
     assert "AWS_REGION" in (found.hint or "")
 
 
-def test_s3fs_finds_the_region_by_itself(variables, monkeypatch):
-    """The server tells, and botocore asks there."""
+@pytest.mark.parametrize("options", [{}, FORCE_S3FS], ids=["obstore", "s3fs"])
+def test_s3fs_finds_the_region_by_itself(variables, monkeypatch, options):
+    """The server tells, and botocore asks there; obstore leaves it to s3fs from then on."""
     monkeypatch.setenv("AWS_REGION", "us-east-1")
 
-    with open_backend(f"s3://{variables}/x", FORCE_S3FS) as backend:
+    with open_backend(f"s3://{variables}/x", options) as backend:
         backend.put("key", [b"x"])
 
         assert backend.get("key") == b"x"

@@ -102,8 +102,8 @@ def test_the_intent_comes_before_the_segment(backend, stored):
 
 def test_what_is_durable_is_noted_for_a_put_that_resumes(stored, journal):
     """At once, since the process may be killed at any time."""
-    stored.note_sent([sent(1)])
-    stored.note_sent([sent(2)])
+    stored.note_stored(sent(1).ref)
+    stored.note_stored(sent(2).ref)
 
     assert journal.unpublished_blobs(NOW_NS) == [sent(1).ref, sent(2).ref]
 
@@ -116,6 +116,7 @@ def test_without_notes_nothing_is_noted(stored, journal, how):
     else:
         stored.journal = None
 
+    stored.note_stored(sent(1).ref)
     stored.note_sent([sent(1)])
     stored.save_journal(3)
 
