@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -13,6 +13,7 @@ from cas.backend.base import Backend
 from cas.backend.caching import CachingBackend
 from cas.backend.concurrency import ConcurrencyLimit
 from cas.backend.counting import RequestCounter, RequestCounts
+from cas.backend.foreseeing import ForeseeingBackend
 from cas.backend.open import open_backend
 from cas.backend.retrying import RetryingBackend, RetryPolicy
 from cas.chunking.cutter import Cutter
@@ -75,6 +76,9 @@ class StoreOptions:
         cache_dir: folder of the journal; None takes the user's cache folder.
         journal: remember what was read, so that unchanged files are not read again.
         retries: how long a store that is not local is asked again when requests fail.
+        reads_first: the artifact that will be read first, if that is known: on a store that is not
+            local its versions are listed while the store is opened.
+        writes_first: the store is opened for a put; likewise for what a put asks for first.
     """
 
     jobs: int | None = None
@@ -82,6 +86,8 @@ class StoreOptions:
     cache_dir: str | None = None
     journal: bool = True
     retries: RetryPolicy = field(default_factory=RetryPolicy)
+    reads_first: str | None = None
+    writes_first: bool = False
 
 
 class Store:
@@ -111,6 +117,8 @@ class Store:
         counter: RequestCounter,
     ) -> None:
         """Use `Store.open` or `Store.create`."""
+        # A copy in another process reads what it needs when it needs it.
+        options = replace(options, reads_first=None, writes_first=False)
         self._given = (place, storage_options, options)
         self._parts = parts
         self._counter = counter
@@ -161,7 +169,7 @@ class Store:
         text = os.fspath(url)
         options = options or StoreOptions()
         counter = RequestCounter(open_backend(text, storage_options))
-        backend = _with_retries(counter, options)
+        backend = _with_foresight(_with_retries(counter, options), options)
         try:
             parts = _open_parts(backend, open_store(backend), options)
         except BaseException:
@@ -419,6 +427,17 @@ def _with_retries(backend: Backend, options: StoreOptions) -> Backend:
     if backend.capabilities.local:
         return backend
     return RetryingBackend(backend, options.retries, ConcurrencyLimit(options.jobs))
+
+
+def _with_foresight(backend: Backend, options: StoreOptions) -> Backend:
+    if backend.capabilities.local:
+        return backend
+    if options.writes_first:
+        return ForeseeingBackend(backend, keys.collections_prefix())
+    if options.reads_first is not None:
+        name = ArtifactName(options.reads_first)
+        return ForeseeingBackend(backend, keys.versions_prefix(name))
+    return backend
 
 
 def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) -> StoreParts:

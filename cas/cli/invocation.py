@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,15 +76,15 @@ class Invocation:
                 self._warned.add(warning)
         return choice
 
-    def open_store(self, *, jobs: int | None = None) -> Store:
-        """Open the store in force.
+    def open_store(self, *, jobs: int | None = None, **soon: Any) -> Store:
+        """Open the store in force; `soon` is what `StoreOptions` takes about the first request.
 
         Raises:
             NotFoundError: there is none; the message tells who named it.
         """
         choice = self.choice
         try:
-            return self._open(choice, jobs)
+            return self._open(choice, jobs, **soon)
         except NotFoundError as error:
             # With a cause it is the backend's: the bucket itself is not there.
             if error.code is not ErrorCode.STORE_NOT_FOUND or error.__cause__ is not None:
@@ -146,7 +146,7 @@ class Invocation:
     def open_or_create_store(self, *, jobs: int | None = None) -> Store:
         """Open the store in force; make it, and say so, if it is the default one."""
         try:
-            return self.open_store(jobs=jobs)
+            return self.open_store(jobs=jobs, writes_first=True)
         except NotFoundError as error:
             if error.code is not ErrorCode.STORE_NOT_FOUND or self.choice.source != "default":
                 raise
@@ -192,9 +192,11 @@ class Invocation:
 
         return redact(self.choice.url)
 
-    def _open(self, choice: StoreChoice, jobs: int | None) -> Store:
+    def _open(self, choice: StoreChoice, jobs: int | None, **soon: Any) -> Store:
         store = cas.Store.open(
-            choice.url, storage_options=choice.storage_options, options=self._options(jobs)
+            choice.url,
+            storage_options=choice.storage_options,
+            options=replace(self._options(jobs), **soon),
         )
         self._opened.append(store)
         return store

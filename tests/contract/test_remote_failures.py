@@ -27,7 +27,14 @@ import zstandard
 import cas
 from cas.backend.base import Backend
 from cas.backend.open import open_backend
-from cas.errors import BackendError, CasError, ErrorCode, InvalidInputError, NotFoundError
+from cas.errors import (
+    BackendError,
+    CasError,
+    ErrorCode,
+    InvalidInputError,
+    NotFoundError,
+    UnsupportedError,
+)
 from cas.operations.diagnosis import CheckState, Role
 
 s3fs = pytest.importorskip("s3fs")
@@ -380,9 +387,15 @@ def test_a_wrong_region_is_told_with_what_to_set(variables, monkeypatch):
     """Obstore does not follow the server to another region, and s3fs is not there to do it."""
     pytest.importorskip("obstore")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setitem(sys.modules, "s3fs", None)
 
-    found = failure_of(f"s3://{variables}/x", {}, "put")
+    def open_instead():
+        raise UnsupportedError("there is no s3fs", code=ErrorCode.MISSING_EXTRA)
+
+    with open_backend(f"s3://{variables}/x") as backend:
+        monkeypatch.setattr(backend, "_open_instead", open_instead)
+        with pytest.raises(BackendError) as caught:
+            backend.put("key", [b"x"])
+    found = caught.value
 
     assert found.code is ErrorCode.ACCESS_DENIED
     assert "the bucket is in another region" in str(found)

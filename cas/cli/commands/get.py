@@ -56,7 +56,11 @@ def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
     """
     dest_options = merge_metadata(given.pop("dest_option"), "--dest-option")
     kept = "interrupted: what was fetched stays, and the same command goes on from there"
-    with cli.open_store(jobs=given["jobs"]) as store, stopped_by_ctrl_c(kept) as cancel:
+    artifact = str(parse_ref(ref).artifact)
+    with (
+        cli.open_store(jobs=given["jobs"], reads_first=artifact) as store,
+        stopped_by_ctrl_c(kept) as cancel,
+    ):
         if dest is None:
             ref, dest = _choose_target(store, ref)
         with ProgressDisplay(cli.console) as display:
