@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import time
 from collections.abc import Mapping
@@ -49,7 +48,7 @@ def thread_blocks_read() -> int:
 
 def random_bytes(count: int) -> bytes:
     """Return `count` bytes from the system's secure source."""
-    return secrets.token_bytes(count)
+    return os.urandom(count)
 
 
 def available_cpus() -> int:

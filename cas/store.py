@@ -33,17 +33,14 @@ from cas.objects.manifests import PageReader
 from cas.objects.parts import StoreParts
 from cas.operations.compare_folder import diff_folder
 from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
-from cas.operations.copy_version import copy_versions
 from cas.operations.delete import Deletion, delete, restore
 from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
 from cas.operations.diff import Diff, diff_versions
-from cas.operations.get_to_url import get_anywhere
 from cas.operations.init import init_store, open_store
 from cas.operations.measure_usage import Usage, measure_usage
 from cas.operations.move_alias import AliasMove, tag, untag
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome, PutPlan
 from cas.operations.pinned import pin_version
-from cas.operations.plan_copy import plan_copy
 from cas.operations.plan_put import plan_put
 from cas.operations.put import put
 from cas.operations.show_history import (
@@ -305,6 +302,9 @@ class Store:
         """
         check_features(target.config, "write")
         chosen = [refs] if isinstance(refs, str) else refs
+        # Here and below: 10 to 20 ms that commands of another kind need not spend.
+        from cas.operations.copy_version import copy_versions
+
         return copy_versions(self._parts, target.parts, chosen, options or CopyOptions())
 
     def plan_copy(
@@ -312,6 +312,8 @@ class Store:
     ) -> CopyPlan:
         """Return what `copy` would send, reading no data and writing nothing."""
         chosen = [refs] if isinstance(refs, str) else refs
+        from cas.operations.plan_copy import plan_copy
+
         return plan_copy(self._parts, target.parts, chosen, options or CopyOptions())
 
     def tag(self, ref: str, aliases: Sequence[str]) -> list[AliasMove]:
@@ -375,6 +377,8 @@ class Store:
         parsed = Ref.parse(ref)
         pinned = pin_version(self._parts, parsed)
         options = options or GetOptions()
+        from cas.operations.get_to_url import get_anywhere
+
         return get_anywhere(self._parts, pinned, parsed.path, os.fspath(dest), options)
 
     def artifacts(self) -> list[ArtifactSummary]:
