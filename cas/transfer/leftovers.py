@@ -7,7 +7,6 @@ target is complete. In a folder where another get is at work nothing is touched.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Container, Iterable
 from contextlib import suppress
@@ -15,14 +14,12 @@ from contextlib import suppress
 from cas.errors import AlreadyExistsError
 from cas.transfer.seeds import Seed
 from cas.transfer.stamp import FileStamp
-from cas.transfer.target import TEMPORARY_PREFIX, TargetTree
+from cas.transfer.target import TEMPORARY_NAME, TargetTree
 
 # Less is fetched again sooner than it is cut.
 SMALLEST_SEED_BYTES = 1 << 20
 # Each is held open. An interrupted get has as many as files were being written at that time.
 MAXIMUM_HELD = 256
-
-_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + rb"[0-9a-f]{12}-([0-9]+|link)")
 
 
 class Leftovers:
@@ -48,7 +45,7 @@ class Leftovers:
             with self._target.left_behind(folder) as names:
                 for name in names:
                     path = folder + b"/" + name if folder else name
-                    if _NAME.fullmatch(name) and path not in wanted:
+                    if TEMPORARY_NAME.fullmatch(name) and path not in wanted:
                         with suppress(OSError, AlreadyExistsError):
                             self._take(path)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import threading
 from collections import OrderedDict
@@ -22,6 +23,7 @@ from cas.transfer.copying import copy_range, read_at, write_at
 from cas.transfer.locks import lock_alone, lock_shared, unlock
 
 TEMPORARY_PREFIX = b".cas-get-"
+TEMPORARY_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + rb"[0-9a-f]{12}-([0-9]+|link)")
 OPEN_FOLDERS = 128
 
 _HAS_DIR_FD = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")

@@ -19,6 +19,7 @@ from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.model.entry import EntryKind, path_to_text
 from cas.transfer.ignore import Ignore
 from cas.transfer.stamp import INODE_MASK, FileStamp
+from cas.transfer.target import TEMPORARY_NAME, TEMPORARY_PREFIX
 
 MAXIMUM_PATH_BYTES = 4096
 MAXIMUM_LEVELS = 1000
@@ -197,7 +198,10 @@ class _Scan:
                 is_folder = one.is_dir(follow_symlinks=False)
                 if ignore.matches(child, is_folder=is_folder):
                     continue
-                if is_folder:
+                if one.name.startswith(TEMPORARY_PREFIX) and TEMPORARY_NAME.fullmatch(one.name):
+                    reason = "left behind by an interrupted get, which goes on from it"
+                    self._skipped.append(SkippedFile(path_to_text(child), reason))
+                elif is_folder:
                     folders.append((one.path, child, ignore))
                 else:
                     self._add(child, one.stat(follow_symlinks=False))
