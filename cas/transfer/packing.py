@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from cas.model.ids import SessionId
 from cas.objects.blob_list import BlobList, BlobRef
 from cas.objects.blobs import (
     BLOB_KIND_DATA,
+    AssembledBlob,
     Buffer,
     EncodedFrame,
     assemble_blob,
@@ -232,7 +233,28 @@ class BlobWriter:
         return encoded
 
     def _send(self, blob: _OpenBlob) -> None:
+        assembled, held = self._assemble(blob)
+        ref = BlobRef(
+            blob_id=assembled.blob_id.raw,
+            size=assembled.size,
+            table_offset=assembled.table_offset,
+            stamp=self._stamp,
+        )
+        try:
+            if not self._backend.capabilities.local:
+                # Clients of a network send one piece of memory. Joined here, the parts need not
+                # stay beside it while it is sent, which would double what the budget allows.
+                assembled = replace(assembled, parts=[b"".join(assembled.parts)])
+            write_blob(self._backend, BLOB_KIND_DATA, assembled)
+            self._on_stored(ref)
+        finally:
+            self._budget.release(held)
+        self._note_sent(SentBlob(blob.row, ref, assembled.table.chunk_ids))
+
+    def _assemble(self, blob: _OpenBlob) -> tuple[AssembledBlob, int]:
+        """Return the blob, which alone holds the frames from then on, and bytes of payload."""
         encoded = [result for future in blob.groups for result in future.result()]
+        blob.groups.clear()
         assembled = assemble_blob(
             BLOB_KIND_DATA,
             self._session,
@@ -248,19 +270,7 @@ class BlobWriter:
                 for frame, result in zip(blob.frames, encoded, strict=True)
             ),
         )
-        held = sum(len(result.payload) for result in encoded)
-        ref = BlobRef(
-            blob_id=assembled.blob_id.raw,
-            size=assembled.size,
-            table_offset=assembled.table_offset,
-            stamp=self._stamp,
-        )
-        try:
-            write_blob(self._backend, BLOB_KIND_DATA, assembled)
-            self._on_stored(ref)
-        finally:
-            self._budget.release(held)
-        self._note_sent(SentBlob(blob.row, ref, assembled.table.chunk_ids))
+        return assembled, sum(len(result.payload) for result in encoded)
 
     def _note_sent(self, blob: SentBlob) -> None:
         with self._lock:
