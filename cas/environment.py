@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ def thread_blocks_read() -> int:
 
 def random_bytes(count: int) -> bytes:
     """Return `count` bytes from the system's secure source."""
-    return os.urandom(count)
+    return secrets.token_bytes(count)
 
 
 def available_cpus() -> int:

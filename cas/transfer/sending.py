@@ -165,6 +165,7 @@ class Sender:
                     f"{path_to_text(file.path)}: the store has other bytes than its hash says",
                     code=ErrorCode.DIGEST_MISMATCH,
                 )
+            self._check_stopped()
             writer.commit()
         except BaseException:
             writer.discard()
