@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from blake3 import blake3
 
-from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
+from cas.backend.base import Backend, Buffer
+from cas.backend.forwarding import ForwardingBackend
 from cas.environment import random_bytes
 
 # Pages, tables and index segments of all but huge puts; data comes in larger reads.
@@ -29,7 +28,7 @@ _DIGEST_BYTES = 32
 _WHOLE = "whole"
 
 
-class CachingBackend:
+class CachingBackend(ForwardingBackend):
     """Passes everything on to another backend, except reads that it can answer. Thread-safe.
 
     Args:
@@ -46,22 +45,12 @@ class CachingBackend:
         *,
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._folder = folder
         self._prefixes = tuple(f"{prefix}/" for prefix in prefixes)
         self._limit_bytes = limit_bytes
         self._lock = threading.Lock()
         self._added_bytes = 0
-
-    @property
-    def url(self) -> str:
-        """Where the objects are."""
-        return self._backend.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the backend can promise."""
-        return self._backend.capabilities
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return bytes of an object, from here if they are here."""
@@ -84,23 +73,11 @@ class CachingBackend:
         if size <= LARGEST_ENTRY_BYTES and key.startswith(self._prefixes):
             self._write(key, _WHOLE, b"".join(parts))
 
-    def create(self, key: str, content: bytes) -> None:
-        """Store an object unless it exists."""
-        self._backend.create(key, content)
-
     def delete(self, key: str) -> None:
         """Remove an object, here too."""
         self._backend.delete(key)
         with suppress(OSError):
             self._path(key, _WHOLE).unlink()
-
-    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
-        """Return what is under a folder of the backend."""
-        return self._backend.list_objects(prefix)
-
-    def list_folders(self, prefix: str) -> list[str]:
-        """Return the names of the backend's sub-folders."""
-        return self._backend.list_folders(prefix)
 
     def close(self) -> None:
         """Throw out what is over the limit; close the backend."""
@@ -109,17 +86,6 @@ class CachingBackend:
         if added:
             self._clean_up()
         self._backend.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _path(self, key: str, part: str) -> Path:
         name = blake3(f"{key} {part}".encode()).hexdigest()[:40]

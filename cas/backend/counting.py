@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from types import TracebackType
-from typing import Self
 
-from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
+from cas.backend.base import Backend, Buffer, StoredObject
+from cas.backend.forwarding import ForwardingBackend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class RequestCounts:
         )
 
 
-class RequestCounter:
+class RequestCounter(ForwardingBackend):
     """Passes everything on to another backend and counts it. Safe for many threads.
 
     A listing counts once, however many pages a server makes of it. A pickled copy starts from
@@ -46,7 +45,7 @@ class RequestCounter:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
 
@@ -55,16 +54,6 @@ class RequestCounter:
         """What was counted until now."""
         with self._lock:
             return RequestCounts(**self._counts)
-
-    @property
-    def url(self) -> str:
-        """Where the objects are."""
-        return self._backend.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the backend can promise."""
-        return self._backend.capabilities
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return bytes of an object; counts those that came."""
@@ -99,21 +88,6 @@ class RequestCounter:
         """Return the names of the sub-folders."""
         self._count("list")
         return self._backend.list_folders(prefix)
-
-    def close(self) -> None:
-        """Close the backend."""
-        self._backend.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
         return RequestCounter, (self._backend,)

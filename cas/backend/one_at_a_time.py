@@ -7,28 +7,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self
 
-from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
+from cas.backend.base import Backend, Buffer, StoredObject
+from cas.backend.forwarding import ForwardingBackend
 
 
-class OneAtATimeBackend:
+class OneAtATimeBackend(ForwardingBackend):
     """Passes calls on to another backend, one after the other, from whatever thread they come."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        """Where the objects are."""
-        return self._backend.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the backend can promise."""
-        return self._backend.capabilities
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return bytes of an object."""
@@ -59,21 +48,6 @@ class OneAtATimeBackend:
         """Return the names of the sub-folders."""
         with self._lock:
             return self._backend.list_folders(prefix)
-
-    def close(self) -> None:
-        """Close the backend."""
-        self._backend.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
         return OneAtATimeBackend, (self._backend,)

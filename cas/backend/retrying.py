@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
+from cas.backend.base import Backend, Buffer, StoredObject
 from cas.backend.concurrency import ConcurrencyLimit
+from cas.backend.forwarding import ForwardingBackend
 from cas.environment import monotonic_seconds
 from cas.errors import BackendError, ErrorCode
 
@@ -52,7 +52,6 @@ class _Progress:
     """When something last succeeded, for all threads together."""
 
     last_success: float | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class RequestRunner:
@@ -129,7 +128,7 @@ class RequestRunner:
         self._closed.wait(seconds)
 
 
-class RetryingBackend:
+class RetryingBackend(ForwardingBackend):
     """Passes calls on to another backend, a bounded number at once, and again when they fail.
 
     `create` is tried again too: its caller reads the key back whatever the answer is, so the
@@ -142,23 +141,13 @@ class RetryingBackend:
         policy: RetryPolicy | None = None,
         limit: ConcurrencyLimit | None = None,
     ) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._runner = RequestRunner(policy, limit)
 
     @property
     def limit(self) -> ConcurrencyLimit:
         """How many requests may be in flight."""
         return self._runner.limit
-
-    @property
-    def url(self) -> str:
-        """Where the objects are."""
-        return self._backend.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the backend can promise."""
-        return self._backend.capabilities
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return bytes of an object."""
@@ -189,17 +178,6 @@ class RetryingBackend:
         """End all pauses, so that whoever waits gets the last failure; close the backend."""
         self._runner.close()
         self._backend.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
         return RetryingBackend, (self._backend, self._runner.policy)
