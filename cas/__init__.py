@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from cas.model.entry import Entry, EntryKind, Totals
     from cas.model.progress import Cancel, Cancelled, Progress, ProgressSink
+    from cas.opening import StoreOptions
     from cas.operations.copy_outcomes import (
         AliasMode,
         CopiedVersion,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     )
     from cas.operations.show_history import ArtifactSummary, VersionSummary
     from cas.shortcuts import get, open, put
-    from cas.store import Store, StoreOptions
+    from cas.store import Store
     from cas.transfer.tree import SkippedFile
     from cas.version import Version
 
@@ -69,6 +70,7 @@ _MODULES = {
     ),
     "cas.model.entry": ("Entry", "EntryKind", "Totals"),
     "cas.model.progress": ("Cancel", "Cancelled", "Progress", "ProgressSink"),
+    "cas.opening": ("StoreOptions",),
     "cas.operations.copy_outcomes": (
         "AliasMode",
         "CopiedVersion",
@@ -92,7 +94,7 @@ _MODULES = {
     ),
     "cas.operations.show_history": ("ArtifactSummary", "VersionSummary"),
     "cas.shortcuts": ("get", "open", "put"),
-    "cas.store": ("Store", "StoreOptions"),
+    "cas.store": ("Store",),
     "cas.transfer.tree": ("SkippedFile",),
     "cas.version": ("Version",),
 }

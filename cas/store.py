@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from cas.backend.base import Backend
-from cas.backend.caching import CachingBackend
-from cas.backend.concurrency import ConcurrencyLimit
-from cas.backend.counting import RequestCounter, RequestCounts
-from cas.backend.foreseeing import ForeseeingBackend
-from cas.backend.open import open_backend
-from cas.backend.retrying import RetryingBackend, RetryPolicy
-from cas.chunking.cutter import Cutter
-from cas.chunking.profile import ChunkProfile
-from cas.environment import (
-    SystemClock,
-    available_cpus,
-    current_environ,
-    default_memory_bytes,
-)
-from cas.format import keys
+from cas.backend.counting import RequestCounts
+from cas.environment import SystemClock, current_environ
 from cas.format.config import StoreConfig, check_features
 from cas.model.names import ArtifactName, Ref
 from cas.model.units import KIB
-from cas.objects.blobs import TableReader
-from cas.objects.manifests import PageReader
 from cas.objects.parts import StoreParts
+from cas.opening import OpenedStore, StoreOptions, create_at, open_at, open_on
 from cas.operations.compare_folder import diff_folder
 from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
 from cas.operations.delete import Deletion, delete, restore
 from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
 from cas.operations.diff import Diff, diff_versions
-from cas.operations.init import init_store, open_store
 from cas.operations.measure_usage import Usage, measure_usage
 from cas.operations.move_alias import AliasMove, tag, untag
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome, PutPlan
@@ -54,37 +39,8 @@ from cas.operations.sources import as_source
 from cas.settings import cache_folder
 from cas.version import Version
 
-# The number is that of the format of the entries.
-METADATA_FOLDER = "metadata-1"
-
 PathLike = str | os.PathLike[str]
 AnySource = PathLike | Sequence[PathLike] | BinaryIO
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreOptions:
-    """How a store is used.
-
-    Attributes:
-        jobs: threads that read, cut and compress, and requests in flight; None takes as many
-            threads as there are CPUs, and lets the number of requests find its level by itself.
-        memory_bytes: budget for data in flight; None takes a quarter of the memory, at most
-            192 MiB.
-        cache_dir: folder of the journal; None takes the user's cache folder.
-        journal: remember what was read, so that unchanged files are not read again.
-        retries: how long a store that is not local is asked again when requests fail.
-        reads_first: the artifact that will be read first, if that is known: on a store that is not
-            local its versions are listed while the store is opened.
-        writes_first: the store is opened for a put; likewise for what a put asks for first.
-    """
-
-    jobs: int | None = None
-    memory_bytes: int | None = None
-    cache_dir: str | None = None
-    journal: bool = True
-    retries: RetryPolicy = field(default_factory=RetryPolicy)
-    reads_first: str | None = None
-    writes_first: bool = False
 
 
 class Store:
@@ -110,15 +66,14 @@ class Store:
         place: str | Backend,
         storage_options: Mapping[str, Any] | None,
         options: StoreOptions,
-        parts: StoreParts,
-        counter: RequestCounter,
+        opened: OpenedStore,
     ) -> None:
         """Use `Store.open` or `Store.create`."""
         # A copy in another process reads what it needs when it needs it.
         options = replace(options, reads_first=None, writes_first=False)
         self._given = (place, storage_options, options)
-        self._parts = parts
-        self._counter = counter
+        self._parts = opened.parts
+        self._counter = opened.counter
 
     @classmethod
     def create(
@@ -143,9 +98,7 @@ class Store:
             BackendError: the storage failed.
         """
         text = os.fspath(url)
-        opened = open_backend(text, storage_options, create=True)
-        with _with_retries(opened, StoreOptions()) as backend:
-            init_store(backend, SystemClock(), chunk_average=chunk_size)
+        create_at(text, storage_options, chunk_size)
         return cls.open(text, storage_options=storage_options)
 
     @classmethod
@@ -165,14 +118,7 @@ class Store:
         """
         text = os.fspath(url)
         options = options or StoreOptions()
-        counter = RequestCounter(open_backend(text, storage_options))
-        backend = _with_foresight(_with_retries(counter, options), options)
-        try:
-            parts = _open_parts(backend, open_store(backend), options)
-        except BaseException:
-            backend.close()
-            raise
-        return cls(text, storage_options, options, parts, counter)
+        return cls(text, storage_options, options, open_at(text, storage_options, options))
 
     @classmethod
     def on(cls, backend: Backend, *, options: StoreOptions | None = None) -> Self:
@@ -182,9 +128,7 @@ class Store:
             NotFoundError: there is no store on it.
         """
         options = options or StoreOptions()
-        counter = RequestCounter(backend)
-        parts = _open_parts(counter, open_store(counter), options)
-        return cls(backend, None, options, parts, counter)
+        return cls(backend, None, options, open_on(backend, options))
 
     @classmethod
     def diagnose(
@@ -424,43 +368,6 @@ class Store:
             NotFoundError: there is no such version.
         """
         return measure_usage(self._parts, None if ref is None else Ref.parse(ref))
-
-
-def _with_retries(backend: Backend, options: StoreOptions) -> Backend:
-    """A disk that fails is not asked again: it fails for good."""
-    if backend.capabilities.local:
-        return backend
-    return RetryingBackend(backend, options.retries, ConcurrencyLimit(options.jobs))
-
-
-def _with_foresight(backend: Backend, options: StoreOptions) -> Backend:
-    if backend.capabilities.local:
-        return backend
-    if options.writes_first:
-        return ForeseeingBackend(backend, keys.collections_prefix())
-    if options.reads_first is not None:
-        name = ArtifactName(options.reads_first)
-        return ForeseeingBackend(backend, keys.versions_prefix(name))
-    return backend
-
-
-def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) -> StoreParts:
-    state_dir = None
-    if options.journal:
-        state_dir = Path(options.cache_dir or cache_folder(current_environ()))
-    if state_dir is not None and not backend.capabilities.local:
-        folder = state_dir / METADATA_FOLDER / config.store_id
-        backend = CachingBackend(backend, folder, keys.immutable_prefixes())
-    return StoreParts(
-        backend=backend,
-        config=config,
-        cutter=Cutter(ChunkProfile(config.chunk_average)),
-        tables=TableReader(backend),
-        pages=PageReader(backend),
-        jobs=options.jobs or available_cpus(),
-        memory_bytes=options.memory_bytes or default_memory_bytes(),
-        state_dir=state_dir,
-    )
 
 
 def _reopen(
