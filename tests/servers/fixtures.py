@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from servers import azure, gcs, s3
 from servers import sftp as sftp_server
-from servers.place import FolderPlaces, MemoryPlaces
+from servers.place import FolderPlaces, MemoryPlaces, StoreServer
 
 
 @pytest.fixture(scope="session")
@@ -24,52 +26,32 @@ def memory() -> MemoryPlaces:
     return MemoryPlaces()
 
 
-@pytest.fixture(scope="session")
-def ministack(server_folder: Path) -> Iterator[s3.S3Server]:
-    """S3 as AWS has it, without a check of credentials."""
-    with s3.ministack(server_folder) as server:
-        yield server
+Server = Callable[[Path], AbstractContextManager[StoreServer]]
 
 
-@pytest.fixture(scope="session")
-def moto(server_folder: Path) -> Iterator[s3.S3Server]:
-    """S3 that names the header in the body of a refusal."""
-    with s3.moto(server_folder) as server:
-        yield server
+def _runs(server: Server) -> Any:
+    """Return a fixture that runs a server, which keeps what it needs in a folder."""
+
+    @pytest.fixture(scope="session")
+    def run(server_folder: Path) -> Iterator[StoreServer]:
+        with server(server_folder) as started:
+            yield started
+
+    return run
 
 
-@pytest.fixture(scope="session")
-def weed(server_folder: Path) -> Iterator[s3.S3Server]:
-    """S3 that checks signatures."""
-    with s3.weed(server_folder) as server:
-        yield server
+ministack = _runs(s3.ministack)
+moto = _runs(s3.moto)
+weed = _runs(s3.weed)
+fake_gcs = _runs(gcs.fake_gcs)
+azurite = _runs(azure.azurite)
+sftp = _runs(sftp_server.sftp)
 
 
 @pytest.fixture(scope="session")
 def forgetful(ministack: s3.S3Server) -> Iterator[s3.S3Server]:
     """S3 that overwrites although asked not to."""
     with s3.forgetful(ministack) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def fake_gcs(server_folder: Path) -> Iterator[gcs.GcsServer]:
-    """Google Cloud Storage."""
-    with gcs.fake_gcs(server_folder) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def azurite(server_folder: Path) -> Iterator[azure.AzureServer]:
-    """Azure Blob Storage."""
-    with azure.azurite(server_folder) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def sftp(server_folder: Path) -> Iterator[sftp_server.SftpServer]:
-    """Files over SSH."""
-    with sftp_server.sftp(server_folder) as server:
         yield server
 
 

@@ -15,7 +15,9 @@ from servers.launch import find_program, free_ports, running
 from servers.place import Place, fresh_name
 from servers.relay import relay_to
 
-KEY, SECRET = "test", "testtest"
+# Told apart from every other word, so that a test may look for them where they must not be.
+KEY, SECRET = "key-marker-0451", "secret-marker-1984"
+READER_KEY, READER_SECRET = "key-of-a-reader", "secret-of-a-reader"
 INSTALL = "pip install 'cas-store[servers]'"
 
 
@@ -26,15 +28,19 @@ class S3Server:
     endpoint: str
     client: Any
 
-    def options(self, *, secret: str = SECRET) -> dict[str, str]:
+    def options(self, *, key: str = KEY, secret: str = SECRET, **more: Any) -> dict[str, Any]:
         """Return what s3fs needs to get there."""
-        return {"key": KEY, "secret": secret, "endpoint_url": self.endpoint}
+        return {"key": key, "secret": secret, "endpoint_url": self.endpoint, **more}
+
+    def new_bucket(self, **request: Any) -> str:
+        """Make a bucket and return its name."""
+        bucket = fresh_name()
+        self.client.create_bucket(Bucket=bucket, **request)
+        return bucket
 
     def new_place(self) -> Place:
         """Make a bucket and return a prefix in it."""
-        bucket = fresh_name()
-        self.client.create_bucket(Bucket=bucket)
-        return Place(f"s3://{bucket}/some/prefix", self.options())
+        return Place(f"s3://{self.new_bucket()}/some/prefix", self.options())
 
 
 @contextmanager
@@ -58,14 +64,15 @@ def moto(folder: Path) -> Iterator[S3Server]:
 
 @contextmanager
 def weed(folder: Path) -> Iterator[S3Server]:
-    """Check signatures; name no header in a refusal."""
+    """Check signatures, and let a reader only read; name no header in a refusal."""
     program = _find("weed")
     port, master, volume, filer = free_ports(4, above=10_000)  # where each has a second port
-    credentials = [{"accessKey": KEY, "secretKey": SECRET}]
-    actions = ["Admin", "Read", "List", "Tagging", "Write"]
-    identity = {"name": "tests", "credentials": credentials, "actions": actions}
+    identities = [
+        _identity(KEY, SECRET, ["Admin", "Read", "List", "Tagging", "Write"]),
+        _identity(READER_KEY, READER_SECRET, ["Read", "List"]),
+    ]
     config = folder / "s3.json"
-    config.write_text(json.dumps({"identities": [identity]}))
+    config.write_text(json.dumps({"identities": identities}))
     (folder / "weed").mkdir()
     switched_off = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-admin.ui=false", "-webdav=false"]
     command = [
@@ -90,6 +97,11 @@ def forgetful(server: S3Server) -> Iterator[S3Server]:
     """Overwrite although asked not to, and answer success, as several look-alikes of S3 do."""
     with relay_to(server.endpoint, forgetful=True) as relay:
         yield from _server(relay.endpoint)
+
+
+def _identity(key: str, secret: str, actions: list[str]) -> dict[str, Any]:
+    credentials = [{"accessKey": key, "secretKey": secret}]
+    return {"name": key, "credentials": credentials, "actions": actions}
 
 
 def _find(program: str) -> str:
