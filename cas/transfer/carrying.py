@@ -59,14 +59,13 @@ class TargetLookup:
         """Find the chunks of the next batch."""
         is_chunk, lengths, owners = batch.is_chunk, batch.lengths, batch.owners
         blobs, chunks = self._dedup.find(batch.ids, is_chunk)
-        outer, offsets = self._dedup.raw_offsets(blobs, chunks)
+        resumed = self._dedup.is_among(blobs, self._resumed_ids)
+        self.resumed_bytes += int(lengths[resumed].sum())
         # A small file that is here as a whole is one read, wherever it lies.
         lacking = owners[is_chunk & (blobs < 0)]
-        exempt = batch.are_small & ~np.isin(owners, lacking)
+        exempt = resumed | (batch.are_small & ~np.isin(owners, lacking))
+        outer, offsets = self._dedup.raw_offsets(blobs, chunks)
         blobs[self._guard.refuse(outer, offsets, lengths, exempt)] = -1
-        if self._resumed_ids:
-            resumed = self._dedup.is_among(blobs, self._resumed_ids)
-            self.resumed_bytes += int(lengths[resumed].sum())
         missing = []
         for row in np.flatnonzero(is_chunk & (blobs < 0)).tolist():
             chunk_id = batch.ids[row].tobytes()

@@ -129,6 +129,8 @@ class Deduplicator:
 
     def is_among(self, blobs: Int64s, blob_ids: frozenset[bytes]) -> NDArray[np.bool_]:
         """Tell which blob rows, -1 being none, are stored blobs of these ids."""
+        if not blob_ids:
+            return np.zeros(len(blobs), np.bool_)
         rows = [
             row
             for row in np.unique(blobs[blobs >= 0]).tolist()

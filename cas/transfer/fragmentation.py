@@ -5,6 +5,9 @@ grouped into clusters that one ranged read can fetch; when a version needs more 
 8 + 1 per MiB, the smallest hits are refused and their bytes stored again. Measured on real
 histories: costs nothing where nothing is wrong, and holds sixty versions of one edited table to
 39 reads for 5 to 7 % more bytes.
+
+What an interrupted run of the same put stored is never refused: this run would make blobs of the
+same size. With little memory those are small, and all of them would be stored again.
 """
 
 from __future__ import annotations
@@ -38,7 +41,8 @@ class FragmentationGuard:
             blobs: blob row of each item, -1 where it is no hit.
             offsets: raw offset of the chunk in its blob.
             lengths: bytes of each item.
-            exempt: items that are never refused: of small files that are wholly hits.
+            exempt: items that are never refused: of small files that are wholly hits, and of
+                blobs that an interrupted run stored.
         """
         refused = np.zeros(len(blobs), np.bool_)
         self._bytes += int(lengths.sum())

@@ -61,30 +61,17 @@ class Placer:
         lengths = np.array(items.lengths, np.int64)
         is_chunk = np.array([span is not None for span in items.spans], np.bool_)
         blobs, chunks = self._dedup.find(ids, is_chunk)
-        self._refuse_scattered(blobs, chunks, lengths, owners, are_small=are_small)
-        if self.resumed_ids:
-            resumed = self._dedup.is_among(blobs, self.resumed_ids)
-            self._counts.resumed_bytes += int(lengths[resumed].sum())
+        resumed = self._dedup.is_among(blobs, self.resumed_ids)
+        self._counts.resumed_bytes += int(lengths[resumed].sum())
+        exempt = resumed
+        if are_small:
+            exempt = resumed | ~np.isin(owners, owners[blobs < 0])
+        outer, offsets = self._dedup.raw_offsets(blobs, chunks)
+        blobs[self._guard.refuse(outer, offsets, lengths, exempt)] = -1
         self._store_new(items, ids, owners, blobs, chunks, is_chunk)
         blobs[~is_chunk] = HOLE_ROW
         chunks[~is_chunk] = 0
         return Extents(blobs, chunks, is_chunk.astype(np.int64), lengths)
-
-    def _refuse_scattered(
-        self,
-        blobs: Int64s,
-        chunks: Int64s,
-        lengths: Int64s,
-        owners: Int64s,
-        *,
-        are_small: bool,
-    ) -> None:
-        outer, offsets = self._dedup.raw_offsets(blobs, chunks)
-        exempt = np.zeros(len(owners), np.bool_)
-        if are_small:
-            exempt = ~np.isin(owners, owners[blobs < 0])
-        refused = self._guard.refuse(outer, offsets, lengths, exempt)
-        blobs[refused] = -1
 
     def _store_new(
         self,

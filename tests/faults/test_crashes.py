@@ -139,6 +139,22 @@ def test_a_resumed_put_sends_no_blob_again_whose_storing_was_acknowledged(
         assert scene.held(outcome.ref) == new
 
 
+def test_a_put_with_little_memory_resumes_in_many_small_blobs(make_scene):
+    """They are its own work, not places over which a version got scattered."""
+    scene = make_scene()
+    source = scene.source({b"big.bin": random_content(1, 12_000_000)})
+    options = cas.StoreOptions(jobs=2, cache_dir=str(scene.folder / "cache"), memory_bytes=600_000)
+    faulty = FaultyBackend(scene.truth).fail_nth("create", 1, Fault.CRASH_BEFORE)
+    with pytest.raises(CrashError):
+        cas.Store.on(faulty, options=options).put(source, "data")
+    count = len(scene.listed("blobs"))
+
+    outcome = cas.Store.on(scene.truth, options=options).put(source, "data")
+
+    assert count > 30
+    assert (outcome.new_bytes, outcome.resumed_bytes) == (0, 12_000_000)
+
+
 def test_another_machine_finds_what_a_dead_put_announced(make_scene, first):
     """Without its journal, the index segment that the dead put wrote leads to its blobs."""
     scene = make_scene()

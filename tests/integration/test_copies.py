@@ -439,17 +439,23 @@ def test_a_copy_that_is_cancelled_publishes_nothing(source, target, put):
     assert source.copy("data", target).versions[0].created
 
 
-def test_a_copy_that_is_cancelled_halfway_goes_on_from_there(source, put, tmp_path):
+@pytest.mark.parametrize(
+    ("files", "memory_bytes"), [(8, 3 * MIB), (1, MIB // 2)], ids=["files", "many small blobs"]
+)
+def test_a_copy_that_is_cancelled_halfway_goes_on_from_there(
+    source, put, tmp_path, files, memory_bytes
+):
     """What was sent until then is found by the journal and not sent again."""
-    put(source, {b"%d.bin" % n: random_content(n, MIB) for n in range(8)})
+    put(source, {b"%d.bin" % n: random_content(n, 8 * MIB // files) for n in range(files)})
     backend = MemoryBackend()
     init_store(backend, SystemClock(), chunk_average=64 << 10)
-    options = cas.StoreOptions(jobs=2, memory_bytes=3 * MIB, cache_dir=str(tmp_path / "cache"))
+    cache_dir = str(tmp_path / "cache")
+    options = cas.StoreOptions(jobs=2, memory_bytes=memory_bytes, cache_dir=cache_dir)
     target = cas.Store.on(backend, options=options)
     cancel = cas.Cancel()
 
     def stop(progress: cas.Progress) -> None:
-        if progress.sent_bytes > 2 * MIB:
+        if progress.sent_bytes > 4 * MIB:
             cancel.set()
 
     with pytest.raises(cas.Cancelled):
@@ -458,7 +464,7 @@ def test_a_copy_that_is_cancelled_halfway_goes_on_from_there(source, put, tmp_pa
     (copied,) = source.copy("data", target).versions
 
     assert before == []
-    assert copied.resumed_bytes > 2 * MIB - 10_000
+    assert copied.resumed_bytes > 4 * MIB - 10_000
     assert copied.new_bytes + copied.resumed_bytes == 8 * MIB
 
 
