@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 CONFIG_KEYS = {
-    "store", "project_file", "user_file", "user_file_exists", "home_folder", "cache_folder",
+    "store", "remote", "project_file", "user_file", "user_file_exists", "home_folder",
+    "cache_folder",
 }  # fmt: skip
 
 
@@ -111,6 +112,21 @@ def test_config_tells_which_store_and_why(bare):
     assert document["home_folder"] == bare.environ["CAS_HOME"]
     shown = bare.without_store()("config").out
     assert "no store was named" in shown
+
+
+def test_config_tells_the_remote_and_who_named_it(bare):
+    """Under its name, with the options of its table but none of its secrets."""
+    (bare.cwd / "cas.toml").write_text(
+        'remote = "prod"\n[stores.prod]\nurl = "s3://key:hunter2@bucket/x"\nregion = "eu-west-3"\n'
+    )
+
+    document = bare.json("config")["remote"]
+    shown = bare("config").out
+
+    assert (document["url"], document["name"]) == ("s3://bucket/x", "prod")
+    assert document["driver_options"] == {"client_kwargs": {"region_name": "eu-west-3"}}
+    assert f"remote   prod = s3://bucket/x  (named by {bare.cwd / 'cas.toml'})" in shown
+    assert "hunter2" not in shown
 
 
 def test_config_shows_no_secrets(bare):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cas.cli.invocation import Invocation
 from cas.cli.text import escape
 from cas.cli.verb import verb
+
+if TYPE_CHECKING:
+    from cas.settings import StoreChoice
 
 EXAMPLES = """
 cas config
@@ -17,28 +20,20 @@ cas config --store main --json
 
 @verb("config", examples=EXAMPLES, exit_codes=())
 def command(cli: Invocation) -> None:
-    """Show which store is in force and why, and where settings and caches are.
+    """Show which store is in force and why, its remote, and where settings and caches are.
 
     The store is named by --store, then CAS_STORE, then a cas.toml here or above, then the user's
     settings file; else it is the default one. CAS_HOME moves every local folder. Credentials
     among options and variables are hidden.
     """
     from cas import settings  # not needed for --help
-    from cas.model.redaction import show_options  # the same
 
-    choice = cli.choice
+    remote = settings.find_remote(cli.choice, environ=cli.environ, cwd=cli.cwd)
     project = settings.find_project_file(cli.cwd)
     user = settings.config_file(cli.environ)
     document: dict[str, Any] = {
-        "store": {
-            "url": cli.shown_url,
-            "source": choice.source,
-            "origin": choice.origin,
-            "name": choice.name,
-            "options": sorted(choice.storage_options),
-            "driver_options": show_options(choice.storage_options),
-            "variables": settings.driver_variables(choice.url, cli.environ),
-        },
+        "store": _facts_of(cli.choice, cli.environ),
+        "remote": None if remote is None else _facts_of(remote, cli.environ),
         "project_file": None if project is None else str(project),
         "user_file": str(user),
         "user_file_exists": user.is_file(),
@@ -48,15 +43,17 @@ def command(cli: Invocation) -> None:
     if cli.console.as_json:
         cli.console.document(document)
         return
-    named = f"{choice.name} = " if choice.name else ""
-    cli.console.answer(f"store    {escape(named + cli.shown_url)}")
-    cli.console.answer(f"why      {escape(choice.origin)}")
+    cli.console.answer(f"store    {_named(document['store'])}")
+    cli.console.answer(f"why      {escape(cli.choice.origin)}")
     for label, values in (
         ("options ", document["store"]["driver_options"]),
         ("variable", document["store"]["variables"]),
     ):
         for name, value in _flatten(values):
             cli.console.detail(f"{label} {escape(f'{name} = {value}')}")
+    if remote is not None:
+        origin = escape(f"(named by {remote.origin})")
+        cli.console.detail(f"remote   {_named(document['remote'])}  {origin}")
     absent = "" if user.is_file() else "  (absent)"
     cli.console.detail(
         f"project  {escape(str(project)) if project else 'no cas.toml here or above'}"
@@ -64,6 +61,25 @@ def command(cli: Invocation) -> None:
     cli.console.detail(f"user     {escape(str(user))}{absent}")
     cli.console.detail(f"home     {escape(document['home_folder'])}")
     cli.console.detail(f"cache    {escape(document['cache_folder'])}")
+
+
+def _facts_of(choice: StoreChoice, environ: Mapping[str, str]) -> dict[str, Any]:
+    from cas import settings  # as above
+    from cas.model.redaction import show_options  # the same
+
+    return {
+        "url": settings.redact(choice.url),
+        "source": choice.source,
+        "origin": choice.origin,
+        "name": choice.name,
+        "options": sorted(choice.storage_options),
+        "driver_options": show_options(choice.storage_options),
+        "variables": settings.driver_variables(choice.url, environ),
+    }
+
+
+def _named(store: Mapping[str, Any]) -> str:
+    return escape(f"{store['name']} = {store['url']}" if store["name"] else store["url"])
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
