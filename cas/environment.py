@@ -1,4 +1,4 @@
-"""The only source of time, randomness, CPU count and memory limit."""
+"""The only source of time, randomness, CPU count and memory limit; and folders of one's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+from cas.errors import ErrorCode, InvalidInputError
 
 if sys.platform != "win32":
     import resource
@@ -84,3 +86,29 @@ def _memory_limit_bytes() -> int | None:
 def current_environ() -> Mapping[str, str]:
     """Return the environment as it is now, for the one-liners and for default folders."""
     return dict(os.environ)
+
+
+def ensure_private_dir(path: Path) -> None:
+    """Make a folder that only this user can use, or check that it is one.
+
+    Raises:
+        InvalidInputError: somebody else owns it or may write to it.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not hasattr(os, "geteuid"):
+        return  # Windows: the profile folder is private there
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise InvalidInputError(
+            f"{path} belongs to another user",
+            code=ErrorCode.INVALID_CONFIG,
+            hint="set CAS_HOME to a folder of your own",
+        )
+    if status.st_mode & 0o022:
+        raise InvalidInputError(
+            f"others may write to {path}",
+            code=ErrorCode.INVALID_CONFIG,
+            hint=f"chmod 700 {path}, or set CAS_HOME to another folder",
+        )
+    if status.st_mode & 0o077:
+        path.chmod(0o700)

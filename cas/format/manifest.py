@@ -22,8 +22,10 @@ from cas.format.encoding import (
     Buffer,
     column,
     malformed,
+    unpack_map,
     unsupported,
 )
+from cas.format.fields import FieldReader
 from cas.format.manifest_columns import (
     blob_columns,
     check_readable,
@@ -69,6 +71,8 @@ __all__ = [
     "find_page",
     "find_row",
     "is_page_end",
+    "is_root",
+    "page_blob_ids",
     "page_digest_columns",
     "page_entry",
     "place_root",
@@ -80,6 +84,20 @@ MODE_EXECUTABLE = 1
 HOLE = 0xFFFFFFFF
 INLINE_LIMIT = 256
 _LARGEST_SIZE = (1 << 63) - 1
+# Columns of a page besides its kinds and its table of blobs.
+_OTHER_COLUMNS = (
+    "paths",
+    "modes",
+    "sizes",
+    "hashes",
+    "inline_lengths",
+    "inline",
+    "extent_counts",
+    "extent_blobs",
+    "extent_first",
+    "extent_chunks",
+    "extent_lengths",
+)
 _DIGEST_DOMAIN = b"cas version digest 1\n"
 _FIXED = np.dtype(
     [("kind", "u1"), ("mode", "u1"), ("size", "<u8"), ("hash", np.uint8, (ID_BYTES,))]
@@ -208,6 +226,35 @@ def decode_page(content: Buffer, page_id: PageId | None) -> Page:
     return page
 
 
+def page_blob_ids(content: Buffer, page_id: PageId | None) -> NDArray[np.uint8]:
+    """Return the ids of the data blobs that a page speaks of, uint8[b, 32].
+
+    Looks at little else in the page, so that it is ten times as fast as `decode_page`.
+
+    Raises:
+        CorruptionError: it is not what the id vouches for, or no page.
+        UnsupportedError: a later cas wrote it, and it may need more than these.
+    """
+    fields, what = open_manifest(content, page_id, kind="page")
+    count = fields.integer("count", low=1, high=MAX_PAGE_ENTRIES)
+    _check_kinds(fields.column("kinds", np.uint8, count), what)
+    for name in _OTHER_COLUMNS:
+        fields.octets(name)
+    blob_ids, _, _ = read_blob_columns(fields)
+    fields.rest()
+    return blob_ids
+
+
+def is_root(content: Buffer) -> bool:
+    """Tell whether `content`, which is a page or a root, is a root.
+
+    Raises:
+        CorruptionError: it is no manifest at all.
+    """
+    fields = FieldReader(unpack_map(content, what="page or root"), "page or root")
+    return fields.text("format") == "root"
+
+
 def _check_extents(page: Page, what: str) -> None:
     if (page.table_offsets >= page.blob_sizes).any():
         raise malformed(what, "the table of a blob lies after its end")
@@ -224,10 +271,14 @@ def _check_extents(page: Page, what: str) -> None:
         raise malformed(what, "an extent is empty or too long")
 
 
-def _check_entries(page: Page, what: str) -> None:
-    kinds, sizes = page.kinds, page.sizes
+def _check_kinds(kinds: NDArray[np.uint8], what: str) -> None:
     if (kinds > EntryKind.EXTERNAL).any():
         raise unsupported(what, f"this cas does not know entries of kind {int(kinds.max())}")
+
+
+def _check_entries(page: Page, what: str) -> None:
+    kinds, sizes = page.kinds, page.sizes
+    _check_kinds(kinds, what)
     if (page.modes > MODE_EXECUTABLE).any():
         raise unsupported(what, f"this cas does not know mode bits {int(page.modes.max()):#x}")
     if (sizes > _LARGEST_SIZE).any():

@@ -59,7 +59,7 @@ class PageReader:
         cached = self._cached(location.page_id)
         if isinstance(cached, Page):
             return cached
-        page = decode_page(self._read(location), location.page_id)
+        page = decode_page(self.read_content(location), location.page_id)
         self._keep(location.page_id, page)
         return page
 
@@ -77,11 +77,15 @@ class PageReader:
             stop = location.offset + location.length
             content = read_meta_range(self._backend, location.blob_id, start, stop)
             self._before_root = _Span(location.blob_id, start, content)
-        root = place_root(decode_root(self._read(location), location.page_id), location)
+        root = place_root(decode_root(self.read_content(location), location.page_id), location)
         self._keep(location.page_id, root)
         return root
 
-    def _read(self, location: PageLocation) -> bytes:
+    def read_content(self, location: PageLocation) -> bytes:
+        """Return the raw bytes of a page or root, which are those that its id vouches for.
+
+        Raises as `read_page` does.
+        """
         blob_id, start = location.blob_id, location.offset
         stop = start + location.length
         span = self._before_root

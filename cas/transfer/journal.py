@@ -7,7 +7,6 @@ safe to delete at any time, and a writer checks all it takes from it against the
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from bisect import bisect_right
@@ -21,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cas.compression.codec import Codec, decode, encode
-from cas.errors import CasError, ErrorCode, InvalidInputError
+from cas.environment import ensure_private_dir
+from cas.errors import CasError
 from cas.format.manifest import Page, decode_page
 from cas.model.ids import BlobId, PageId
 from cas.objects.blob_list import BlobRef
@@ -249,29 +249,3 @@ def _ref_of_row(blob_id: Any, size: Any, table_offset: Any, stamp: Any) -> BlobR
     if not 0 <= table_offset < size < 1 << 32:
         raise ValueError("no blob is like that")
     return BlobRef(blob_id=known.raw, size=size, table_offset=int(table_offset), stamp=int(stamp))
-
-
-def ensure_private_dir(path: Path) -> None:
-    """Make a folder that only this user can use, or check that it is one.
-
-    Raises:
-        InvalidInputError: somebody else owns it or may write to it.
-    """
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not hasattr(os, "geteuid"):
-        return  # Windows: the profile folder is private there
-    status = path.stat()
-    if status.st_uid != os.geteuid():
-        raise InvalidInputError(
-            f"{path} belongs to another user",
-            code=ErrorCode.INVALID_CONFIG,
-            hint="set CAS_HOME to a folder of your own",
-        )
-    if status.st_mode & 0o022:
-        raise InvalidInputError(
-            f"others may write to {path}",
-            code=ErrorCode.INVALID_CONFIG,
-            hint=f"chmod 700 {path}, or set CAS_HOME to another folder",
-        )
-    if status.st_mode & 0o077:
-        path.chmod(0o700)

@@ -1,0 +1,218 @@
+"""Which blobs a version, or anything else that names a root or a page, needs.
+
+A root names its pages, a page its data blobs; that is all there is behind a root. What a page says
+never changes, so each distinct page is read once, and noted on this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from itertools import islice
+from typing import Self, TypeVar
+
+import numpy as np
+
+from cas.errors import CorruptionError, ErrorCode
+from cas.format.manifest import (
+    Root,
+    decode_root,
+    is_root,
+    page_blob_ids,
+    place_root,
+    root_page_location,
+)
+from cas.format.version import VersionRecord
+from cas.model.entry import PageLocation
+from cas.objects.id_sets import GrowingSet, Ids, ids_of, no_ids, sort_ids
+from cas.objects.page_notes import PageNotes
+from cas.objects.parts import StoreParts
+from cas.objects.versions import SlotListing, read_root_location
+
+READERS = 32
+# Bounds what is in memory: roots of millions of files take some hundred KiB each.
+_AT_ONCE = 64
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
+
+
+class Unreadable(Enum):
+    """What to do about a page or root that cannot be read.
+
+    STOP raises. LEAF takes one that is missing for one that nothing is behind, which is right for
+    what a writer may not have stored yet; a damaged one raises. IGNORE takes both so.
+    """
+
+    STOP = "stop"
+    LEAF = "leaf"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Closure:
+    """What is needed: ids as uint8[n, 32], strictly increasing.
+
+    Attributes:
+        data_ids: data blobs.
+        meta_ids: blobs of pages and roots.
+        unreadable: for each page that was taken for a leaf, why.
+    """
+
+    data_ids: Ids
+    meta_ids: Ids
+    unreadable: tuple[str, ...] = ()
+
+
+class ClosureReader:
+    """Finds closures. For one thread, which may have others read pages for it.
+
+    Args:
+        threads: how many pages are read at once; 1 reads one after the other in the calling thread.
+            None takes what suits the storage.
+    """
+
+    def __init__(self, parts: StoreParts, *, threads: int | None = None) -> None:
+        self._parts = parts
+        self._notes = PageNotes(parts.state_dir, parts.config.store_id)
+        if threads is None:
+            threads = parts.jobs if parts.backend.capabilities.local else READERS
+        self._pool = (
+            ThreadPoolExecutor(threads, thread_name_prefix="cas-closure") if threads > 1 else None
+        )
+
+    def of_root(
+        self, location: PageLocation, *, unreadable: Unreadable = Unreadable.STOP
+    ) -> Closure:
+        """Return what a root needs; raises as `of_locations` does."""
+        return self.of_locations([location], unreadable=unreadable)
+
+    def of_version(
+        self,
+        listing: SlotListing,
+        record: VersionRecord,
+        *,
+        unreadable: Unreadable = Unreadable.STOP,
+    ) -> Closure:
+        """Return what a version needs by its newest revision; raises as `of_locations` does."""
+        root = read_root_location(self._parts.backend, listing, record)
+        return self.of_locations([root], unreadable=unreadable)
+
+    def of_locations(
+        self, locations: Iterable[PageLocation], *, unreadable: Unreadable = Unreadable.STOP
+    ) -> Closure:
+        """Return what any number of roots and pages need together, their own blobs included.
+
+        Raises:
+            CorruptionError: one of them, or a page behind it, is missing or damaged.
+            UnsupportedError: a later cas wrote it.
+            BackendError: the storage failed.
+        """
+        search = _Search(self._read, self._notes, self._map, unreadable)
+        waiting = iter(locations)
+        while some := list(islice(waiting, _AT_ONCE)):
+            search.follow(some)
+        return search.closure()
+
+    def close(self) -> None:
+        """End threads and close the notes."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._notes.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, location: PageLocation) -> Root | Ids:
+        """Return a root, or the sorted ids of the blobs that a page speaks of."""
+        content = self._parts.pages.read_content(location)
+        if is_root(content):
+            return place_root(decode_root(content, location.page_id), location)
+        return sort_ids(page_blob_ids(content, location.page_id))
+
+    def _map(self, act: Callable[[_Item], _Answer], items: Sequence[_Item]) -> Iterator[_Answer]:
+        return map(act, items) if self._pool is None else self._pool.map(act, items)
+
+
+class _Search:
+    """One search: what was found so far."""
+
+    def __init__(
+        self,
+        read: Callable[[PageLocation], Root | Ids],
+        notes: PageNotes,
+        mapper: Callable[
+            [Callable[[PageLocation], Root | Ids | CorruptionError], Sequence[PageLocation]],
+            Iterator[Root | Ids | CorruptionError],
+        ],
+        unreadable: Unreadable,
+    ) -> None:
+        self._read_one = read
+        self._notes = notes
+        self._map = mapper
+        self._unreadable = unreadable
+        self._data = GrowingSet()
+        self._meta = GrowingSet()
+        self._pages = GrowingSet()
+        self._problems: list[str] = []
+
+    def closure(self) -> Closure:
+        return Closure(self._data.ids(), self._meta.ids(), tuple(self._problems))
+
+    def follow(self, locations: Sequence[PageLocation]) -> None:
+        """Add what these roots and pages need."""
+        self._meta.add(ids_of(one.blob_id.raw for one in locations))
+        for root in self._follow_pages(locations):
+            self._meta.add(root.blob_ids)
+            rows = np.flatnonzero(self._pages.missing_rows(root.page_ids)).tolist()
+            for start in range(0, len(rows), _AT_ONCE):
+                some = rows[start : start + _AT_ONCE]
+                inner = self._follow_pages([root_page_location(root, row) for row in some])
+                if inner:
+                    self._fail(_not_a_page(inner[0]))
+
+    def _follow_pages(self, locations: Sequence[PageLocation]) -> list[Root]:
+        """Add the blobs that pages speak of; return those that are roots."""
+        by_id = {one.page_id.raw: one for one in locations}
+        known = self._notes.load(by_id)
+        unknown = [one for raw, one in by_id.items() if raw not in known]
+        found, roots = {}, []
+        for location, answer in zip(unknown, self._map(self._try_read, unknown), strict=True):
+            if isinstance(answer, CorruptionError):
+                self._fail(answer)
+            elif isinstance(answer, Root):
+                roots.append(answer)
+            else:
+                found[location.page_id.raw] = answer
+        self._notes.save(found)
+        read = known | found
+        for ids in read.values():
+            self._data.add(ids)
+        self._pages.add(ids_of(read) if read else no_ids())
+        return roots
+
+    def _try_read(self, location: PageLocation) -> Root | Ids | CorruptionError:
+        try:
+            return self._read_one(location)
+        except CorruptionError as error:
+            return error
+
+    def _fail(self, error: CorruptionError) -> None:
+        is_missing = error.code is ErrorCode.MISSING_OBJECT
+        if self._unreadable is Unreadable.STOP or (
+            self._unreadable is Unreadable.LEAF and not is_missing
+        ):
+            raise error
+        self._problems.append(str(error))
+
+
+def _not_a_page(root: Root) -> CorruptionError:
+    return CorruptionError(
+        f"a root of {root.totals.entries} entries stands where a page must",
+        code=ErrorCode.MALFORMED_OBJECT,
+    )

@@ -1,0 +1,108 @@
+"""Which data blobs a page speaks of, noted on this machine so that each page is read once.
+
+One SQLite file for each store, safe to delete at any time and safe for many processes. A note is
+kept under the id of its page, which is a hash of what the page holds, so it never becomes wrong;
+one that was damaged does not have its checksum and is not there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from blake3 import blake3
+
+from cas.environment import ensure_private_dir
+from cas.errors import CasError
+from cas.format.encoding import ID_BYTES
+from cas.objects.id_sets import Ids, view_sorted
+
+FOLDER = "closures-1"
+_BUSY_SECONDS = 10
+_ASKED_AT_ONCE = 500
+_CHECK_BYTES = 16
+_SCHEMA = """
+PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;
+CREATE TABLE IF NOT EXISTS pages (page_id BLOB PRIMARY KEY, ids BLOB, checksum BLOB) WITHOUT ROWID;
+"""
+
+
+class PageNotes:
+    """The notes of one store. For one thread. What cannot be read or written costs time only."""
+
+    def __init__(self, state_dir: Path | None, store_id: str) -> None:
+        """Open or make the file; without a folder, notes live as long as this object."""
+        self._connection = _open(state_dir, store_id)
+
+    def load(self, page_ids: Iterable[bytes]) -> dict[bytes, Ids]:
+        """Return what is known of these pages: the blobs of each, sorted."""
+        wanted = list(page_ids)
+        found: dict[bytes, Ids] = {}
+        for start in range(0, len(wanted), _ASKED_AT_ONCE):
+            some = wanted[start : start + _ASKED_AT_ONCE]
+            marks = ",".join("?" * len(some))
+            with suppress(sqlite3.Error):
+                for row in self._connection.execute(
+                    f"SELECT page_id, ids, checksum FROM pages WHERE page_id IN ({marks})",  # noqa: S608 - marks only
+                    some,
+                ):
+                    page_id, ids, checksum = row
+                    if _is_note(page_id, ids, checksum):
+                        found[page_id] = view_sorted(ids)
+        return found
+
+    def save(self, notes: Mapping[bytes, Ids]) -> None:
+        """Note the blobs of pages."""
+        rows = []
+        for page_id, ids in notes.items():
+            packed = ids.tobytes()
+            rows.append((page_id, packed, _checksum(page_id, packed)))
+        with suppress(sqlite3.Error):
+            self._connection.executemany("INSERT OR REPLACE INTO pages VALUES (?,?,?)", rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+def _open(state_dir: Path | None, store_id: str) -> sqlite3.Connection:
+    if state_dir is not None:
+        with suppress(OSError, CasError, sqlite3.Error):
+            ensure_private_dir(state_dir)
+            folder = state_dir / FOLDER
+            ensure_private_dir(folder)
+            path = folder / f"{store_id}.sqlite"
+            try:
+                return _connect(path)
+            except sqlite3.OperationalError:
+                pass  # locked, read-only or full: not damaged
+            except sqlite3.DatabaseError:
+                path.unlink(missing_ok=True)
+                return _connect(path)
+    return _connect(":memory:")
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.executescript(_SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _checksum(page_id: bytes, packed: bytes) -> bytes:
+    return blake3(page_id + packed).digest(_CHECK_BYTES)
+
+
+def _is_note(page_id: object, ids: object, checksum: object) -> bool:
+    """SQLite gives a value of whatever type stands there."""
+    return (
+        isinstance(page_id, bytes)
+        and isinstance(ids, bytes)
+        and len(ids) % ID_BYTES == 0
+        and checksum == _checksum(page_id, ids)
+    )
