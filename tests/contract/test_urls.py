@@ -15,6 +15,7 @@ from typing import Any
 import fsspec
 import pytest
 from servers.place import StoreServer
+from text_trees import write_folder
 
 import cas
 from cas.backend.places import Place, open_place
@@ -94,13 +95,6 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Place, "read", noted_read)
     monkeypatch.setattr(Place, "look", noted_look)
     return seen
-
-
-def write_folder(folder: Path, files: dict[str, bytes]) -> Path:
-    for path, content in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    return folder
 
 
 def test_objects_make_the_version_that_the_same_files_make(store, bucket, tmp_path, requests):

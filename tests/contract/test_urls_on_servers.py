@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from servers.place import StoreServer
+from text_trees import write_folder
 
 import cas
 from cas.backend.places import open_place
@@ -31,13 +32,6 @@ def store(tmp_path: Path) -> Iterator[cas.Store]:
     options = cas.StoreOptions(cache_dir=str(tmp_path / "cache"))
     with cas.Store.open(tmp_path / "store", options=options) as opened:
         yield opened
-
-
-def write_folder(folder: Path, files: dict[str, bytes]) -> Path:
-    for path, content in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    return folder
 
 
 @pytest.mark.parametrize("kind", ["weed", "fake_gcs", "azurite", "sftp"])

@@ -6,25 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from memory_stores import PLAIN, memory_store, open_on
 
 import cas
-from cas.backend.memory import MemoryBackend
-from cas.environment import SystemClock
 from cas.format.manifest import Page, encode_page
 from cas.operations import store_tree
-from cas.operations.init import init_store
 from cas.testing.corpora import random_content
 from cas.testing.trees import write_tree
 
-PLAIN = cas.PutOptions(provenance=False)
 TREE = {b"a": random_content(1, 3000), b"b": random_content(2, 3000), b"c": b"inlined"}
-
-
-def new_store() -> cas.Store:
-    """Make a store in memory."""
-    backend = MemoryBackend()
-    init_store(backend, SystemClock(), chunk_average=64 << 10)
-    return cas.Store.on(backend, options=cas.StoreOptions(jobs=1, journal=False))
 
 
 @pytest.fixture
@@ -32,11 +22,11 @@ def publish(tmp_path, monkeypatch):
     """Publish a version whose page is another than its digest was made of."""
 
     def make(forge: Callable[[Page], Page]) -> cas.Store:
-        store = new_store()
+        store = memory_store(jobs=1)
         with monkeypatch.context() as patch:
             patch.setattr(store_tree, "encode_page", lambda page: encode_page(forge(page)))
             store.put(write_tree(tmp_path / "source", TREE), "data", PLAIN)
-        return cas.Store.on(store.parts.backend, options=cas.StoreOptions(journal=False))
+        return open_on(store.parts.backend)
 
     return make
 
@@ -82,7 +72,7 @@ def too_few(page: Page) -> Page:
 )
 def test_a_page_that_lies_is_found_before_anything_is_published(publish, forge, told):
     """By the digest, or by the hash of a file that can be told without reading all of it."""
-    source, target = publish(forge), new_store()
+    source, target = publish(forge), memory_store(jobs=1)
 
     with pytest.raises(cas.CorruptionError, match=told):
         source.copy("data", target)

@@ -5,23 +5,18 @@ from __future__ import annotations
 import threading
 
 import pytest
+from memory_stores import PLAIN, DistantBackend, open_on, with_store
 
 import cas
-from cas.backend.base import Capabilities
-from cas.backend.memory import MemoryBackend
-from cas.environment import SystemClock
-from cas.operations.init import init_store
 from cas.testing.corpora import random_content
 from cas.testing.trees import read_tree, write_tree
 
-PLAIN = cas.PutOptions(provenance=False)
 MANY = 12
 
 
-class Distant(MemoryBackend):
-    """A store that is not on this machine: requests are worth avoiding, and waiting for together."""
+class GatedBackend(DistantBackend):
+    """A distant store at which reads of blobs wait until several are under way."""
 
-    capabilities = Capabilities(create_if_absent=True, atomic_listing=True, local=False)
     gate: threading.Barrier | None = None
 
     def get(self, key, start=0, stop=None):
@@ -33,15 +28,13 @@ class Distant(MemoryBackend):
 @pytest.fixture
 def backend():
     """A distant backend with an empty store."""
-    backend = Distant()
-    init_store(backend, SystemClock(), chunk_average=64 << 10)
-    return backend
+    return with_store(GatedBackend())
 
 
 @pytest.fixture
 def open_store(backend):
     """A function that opens the store anew, with nothing cached."""
-    return lambda **given: cas.Store.on(backend, options=cas.StoreOptions(journal=False, **given))
+    return lambda **given: open_on(backend, **given)
 
 
 def test_one_file_of_a_small_version_costs_a_chain_of_four_requests(open_store, tmp_path):

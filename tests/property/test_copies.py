@@ -8,11 +8,9 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from memory_stores import memory_store
 
 import cas
-from cas.backend.memory import MemoryBackend
-from cas.environment import SystemClock
-from cas.operations.init import init_store
 from cas.testing.strategies import histories
 from cas.testing.trees import write_tree
 
@@ -20,14 +18,6 @@ FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 FORCED = cas.PutOptions(provenance=False, force=True)
 ALL = cas.CopyOptions(all_versions=True)
 CHUNK_SIZES = st.sampled_from([8 << 10, 64 << 10, 256 << 10])
-
-
-def new_store(chunk_size: int, memory_bytes: int | None = None) -> cas.Store:
-    """Make a store in memory."""
-    backend = MemoryBackend()
-    init_store(backend, SystemClock(), chunk_average=chunk_size)
-    options = cas.StoreOptions(jobs=2, journal=False, memory_bytes=memory_bytes)
-    return cas.Store.on(backend, options=options)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +42,8 @@ def held(store: cas.Store, ref: str) -> dict[bytes, bytes]:
 )
 def test_every_version_arrives_whole_and_once(fresh, history, chunk_sizes, memory_bytes, before):
     """Some versions are copied before the others, and all of them again afterwards."""
-    source = new_store(chunk_sizes[0])
-    target = new_store(chunk_sizes[1], memory_bytes)
+    source = memory_store(chunk_size=chunk_sizes[0], jobs=2)
+    target = memory_store(chunk_size=chunk_sizes[1], jobs=2, memory_bytes=memory_bytes)
     for tree in history:
         source.put(write_tree(fresh(), tree), "data", FORCED)
     for number in sorted(before):

@@ -8,10 +8,10 @@ from types import MappingProxyType, NoneType
 
 import numpy as np
 import pytest
+from memory_stores import open_on, with_store
 
 import cas
 from cas.backend.memory import MemoryBackend
-from cas.environment import SystemClock
 from cas.errors import InvalidInputError, NotFoundError
 from cas.operations.describe import (
     LINEAGE_BYTES,
@@ -22,7 +22,6 @@ from cas.operations.describe import (
     check_options,
     describe_version,
 )
-from cas.operations.init import init_store
 
 
 class Split(StrEnum):
@@ -39,14 +38,12 @@ class Level(IntEnum):
 
 @pytest.fixture
 def backend():
-    backend = MemoryBackend()
-    init_store(backend, SystemClock(), chunk_average=64 << 10)
-    return backend
+    return with_store(MemoryBackend())
 
 
 @pytest.fixture
 def store(backend):
-    return cas.Store.on(backend, options=cas.StoreOptions(jobs=1, journal=False))
+    return open_on(backend, jobs=1)
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from blake3 import blake3
+from memory_stores import open_on, with_store
 
-import cas
 from cas.backend.memory import MemoryBackend
-from cas.environment import SystemClock
 from cas.format import keys
 from cas.format.manifest import encode_page
 from cas.format.segment import decode_segment
@@ -17,7 +16,6 @@ from cas.model.ids import PageId
 from cas.objects.blob_list import BlobList, BlobRef
 from cas.objects.index import MERGE_WIDTH, Index, list_segments, load_index
 from cas.objects.sessions import WriterSession
-from cas.operations.init import init_store
 from cas.operations.stored_tree import CHECKPOINT_BLOBS, NewPage, StoredTree
 from cas.testing.faulty import Fault, FaultyBackend
 from cas.testing.trees import write_tree
@@ -44,16 +42,14 @@ def journal(tmp_path):
 
 @pytest.fixture
 def backend():
-    backend = MemoryBackend()
-    init_store(backend, SystemClock(), chunk_average=64 << 10)
-    return FaultyBackend(backend)
+    return FaultyBackend(with_store(MemoryBackend()))
 
 
 @pytest.fixture
 def stored(backend, journal, tmp_path):
     """A tree of three files, of which nothing is stored yet."""
     files = write_tree(tmp_path / "source", {b"a": b"1", b"b": b"2", b"c": b"3"})
-    store = cas.Store.on(backend, options=cas.StoreOptions(jobs=1, journal=False))
+    store = open_on(backend, jobs=1)
     session = WriterSession(backend)
     return StoredTree(store.parts, session, scan_tree([files]), journal, NOW_NS, index=Index(()))
 
