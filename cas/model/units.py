@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from cas.errors import ErrorCode, InvalidInputError
 
@@ -76,3 +77,9 @@ def format_duration(seconds: float) -> str:
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def format_some(words: Sequence[str], *, separator: str = ", ", most: int = 5) -> str:
+    """Return the first few of a list as text, and how many more there are."""
+    rest = f" and {len(words) - most} more" if len(words) > most else ""
+    return separator.join(words[:most]) + rest

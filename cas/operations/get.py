@@ -25,6 +25,7 @@ from cas.format.manifest import MODE_EXECUTABLE, Page
 from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.model.names import Ref
 from cas.model.progress import Cancel, Progress
+from cas.model.units import format_some
 from cas.objects.parts import StoreParts
 from cas.operations.gather_seeds import cut_seeds, existing_seeds, scan_seeds
 from cas.operations.outcomes import GetOptions, GetOutcome
@@ -41,7 +42,6 @@ from cas.transfer.target import PendingFile, TargetTree, require_folder
 from cas.transfer.tree import SkippedFile
 
 BATCH_ENTRIES = 1 << 16
-SHOWN_PROBLEMS = 5
 
 
 @dataclass(slots=True)
@@ -186,10 +186,9 @@ def _refuse_conflicts(paths: list[bytes], root: bytes) -> None:
         paths, folds_case=_folds_case(root), is_windows=sys.platform == "win32"
     )
     if problems:
-        shown = "; ".join(problems[:SHOWN_PROBLEMS])
-        more = f" and {len(problems) - SHOWN_PROBLEMS} more" if problems[SHOWN_PROBLEMS:] else ""
+        shown = format_some(problems, separator="; ")
         raise InvalidInputError(
-            f"these paths cannot be made here: {shown}{more}",
+            f"these paths cannot be made here: {shown}",
             code=ErrorCode.INVALID_PATH,
             hint="get into another file system, or leave them out with --exclude",
         )
@@ -265,12 +264,11 @@ def _tally_and_refuse_changes(
                 (changed if reason == "differs" else blocked).append(path)
     if blocked or (changed and not options.overwrite):
         found = blocked or changed
-        shown = ", ".join(path_to_text(path) for path in found[:SHOWN_PROBLEMS])
-        more = f" and {len(found) - SHOWN_PROBLEMS} more" if found[SHOWN_PROBLEMS:] else ""
+        shown = format_some([path_to_text(path) for path in found])
         raise AlreadyExistsError(
-            f"the target has other things under these names: {shown}{more}"
+            f"the target has other things under these names: {shown}"
             if blocked
-            else f"local files differ from the version: {shown}{more}",
+            else f"local files differ from the version: {shown}",
             code=ErrorCode.TARGET_EXISTS,
             hint="move them away" if blocked else "--overwrite replaces them",
         )

@@ -21,6 +21,7 @@ from cas.errors import AlreadyExistsError, ErrorCode, InvalidInputError, NotFoun
 from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.model.names import Ref
 from cas.model.progress import Cancel, Progress
+from cas.model.units import format_some
 from cas.objects.blobs import TableReader
 from cas.objects.parts import StoreParts
 from cas.operations.get import get
@@ -37,7 +38,6 @@ from cas.transfer.tree import SkippedFile
 if TYPE_CHECKING:
     from cas.backend.places import Place
 
-SHOWN_PROBLEMS = 5
 READ_BYTES = 4 << 20
 
 _SKIPPED = {
@@ -232,12 +232,11 @@ def _refuse(changed: list[bytes], blocked: list[bytes], options: GetOptions) -> 
     found = blocked or ([] if options.overwrite else sorted(changed))
     if not found:
         return
-    shown = ", ".join(path_to_text(path) for path in found[:SHOWN_PROBLEMS])
-    more = f" and {len(found) - SHOWN_PROBLEMS} more" if found[SHOWN_PROBLEMS:] else ""
+    shown = format_some([path_to_text(path) for path in found])
     raise AlreadyExistsError(
-        f"files there would be folders here, or the other way round: {shown}{more}"
+        f"files there would be folders here, or the other way round: {shown}"
         if blocked
-        else f"objects differ from the version: {shown}{more}",
+        else f"objects differ from the version: {shown}",
         code=ErrorCode.TARGET_EXISTS,
         hint="get to another prefix" if blocked else "--overwrite replaces them",
     )

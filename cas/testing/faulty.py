@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
 from typing import Self, TypeVar
 
-from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
+from cas.backend.base import Backend, Buffer, StoredObject
+from cas.backend.forwarding import ForwardingBackend
 from cas.errors import AlreadyExistsError, BackendError, ErrorCode
 from cas.testing.fault_plan import LOSSES, CrashError, Failures, Fault, FaultPlan, Operation
 
@@ -15,7 +15,7 @@ __all__ = ["LOSSES", "CrashError", "Fault", "FaultyBackend", "Operation"]
 _Answer = TypeVar("_Answer")
 
 
-class FaultyBackend:
+class FaultyBackend(ForwardingBackend):
     """Passes calls on to another backend, except for the faults asked for. Safe for threads.
 
     Faults come from a script (`fail_at`, `fail_nth`) or by chance (`seed` and `rate`), as a
@@ -41,7 +41,7 @@ class FaultyBackend:
         plan: FaultPlan | None = None,
     ) -> None:
         """Wrap a backend; a `plan` that is given stands for seed, rate and faults."""
-        self._backend = backend
+        super().__init__(backend)
         self._plan = plan or FaultPlan(seed=seed, rate=rate, faults=faults)
 
     def fail_at(self, number: int, fault: Fault) -> Self:
@@ -76,16 +76,6 @@ class FaultyBackend:
         """Let every late effect happen now, after whatever came since; return how many."""
         return self._plan.deliver_late()
 
-    @property
-    def url(self) -> str:
-        """Where the objects are."""
-        return self._backend.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the backend promises when nothing fails."""
-        return self._backend.capabilities
-
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return bytes of an object, or meet a fault."""
         return self._run("get", key, lambda: self._backend.get(key, start, stop))
@@ -115,21 +105,6 @@ class FaultyBackend:
     def list_folders(self, prefix: str) -> list[str]:
         """Return the names of the sub-folders, or meet a fault."""
         return self._run("list_folders", prefix, lambda: self._backend.list_folders(prefix))
-
-    def close(self) -> None:
-        """Close the backend."""
-        self._backend.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
         return _reopen, (self._backend, self._plan)

@@ -16,6 +16,7 @@ from cas.model.units import (
     format_duration,
     format_rate,
     format_size,
+    format_some,
     parse_size,
 )
 
@@ -76,3 +77,9 @@ def test_a_speed_needs_no_time_to_have_passed():
     """A transfer that took no measurable time still prints."""
     assert format_rate(10 * MIB, 2) == "5.0 MiB/s"
     assert format_rate(1, 0).endswith("/s")
+
+
+def test_of_a_long_list_the_first_are_named():
+    """And how many more there are; of a short one, all."""
+    assert format_some(["a", "b"]) == "a, b"
+    assert format_some(["a", "b", "c", "d"], separator="; ", most=2) == "a; b and 2 more"
