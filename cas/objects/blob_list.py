@@ -89,7 +89,7 @@ class BlobList:
         return ref
 
     def is_stored(self, row: int) -> bool:
-        """Tell whether the row's blob has an id, hence is stored."""
+        """Tell whether the row's blob has an id, hence is stored or about to be."""
         return self._refs[row] is not None
 
     def row_of_id(self, blob_id: bytes) -> int | None:

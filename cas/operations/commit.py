@@ -5,10 +5,10 @@ Spec: specs/protocol/put.md
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,17 @@ def until_committed(
     )
 
 
+def _raise_failures(futures: Iterable[Future[Any]]) -> None:
+    """Raise what a request that is over failed with.
+
+    A commit that has to be tried again is no failure: what is under way serves the next try.
+    """
+    for future in futures:
+        error = future.exception() if future.done() else None
+        if error is not None and not isinstance(error, NotCommitted):
+            raise error
+
+
 class Commit:
     """Publishes a stored tree as the next version. Used once."""
 
@@ -97,9 +108,7 @@ class Commit:
             ConflictError: `must_follow` and another version was published meanwhile.
         """
         manifest = lay_out_manifest(self._session.id, self._found, self._stored)
-        intent = self._final_intent(manifest)
-        self._write_all(manifest, intent)
-        stamp = self._check(manifest)
+        stamp = self._announce_and_store(manifest)
         return self._take_slot(manifest, description, stamp, must_follow=must_follow)
 
     # -- W1
@@ -125,22 +134,36 @@ class Commit:
             created_ns=self._parts.clock.now_ns(),
         )
 
-    def _write_all(self, manifest: Manifest, intent: Intent) -> None:
-        """Write pages, root, index segment and intent side by side; all of it is durable after.
+    def _announce_and_store(self, manifest: Manifest) -> int:
+        """Do W1 and W2 while the last blobs are sent and pages and root are written; return the
+        stamp of the version. All that it needs is durable after.
 
-        The intent may be there first: it names every blob by id.
+        The intent may be there before all else: it names every blob by id.
         """
-        stored, stamp = self._stored, self._found.stamp
-        jobs: list[Callable[[], None]] = [
-            lambda blob=blob: write_meta_blob(self._backend, blob)  # type: ignore[misc]
-            for blob in manifest.new_blobs
-        ]
-        jobs.append(lambda: self._session.put_intent(intent))
-        jobs.append(lambda: stored.write_segment(stamp))
+        stored = self._stored
+        intent = self._final_intent(manifest)
         with ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="cas-commit") as pool:
-            for future in [pool.submit(job) for job in jobs]:
-                future.result()
+            check = pool.submit(self._announce_and_check, intent, manifest)
+            pages = [
+                pool.submit(write_meta_blob, self._backend, blob) for blob in manifest.new_blobs
+            ]
+            try:
+                while not stored.is_sent():
+                    _raise_failures([check, *pages])
+                # Not before its blobs, which whoever reads it takes for stored.
+                stored.write_segment(self._found.stamp)
+                for page in pages:
+                    page.result()
+                stamp = check.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         stored.sent_bytes += sum(blob.size for blob in manifest.new_blobs)
+        return stamp
+
+    def _announce_and_check(self, intent: Intent, manifest: Manifest) -> int:
+        self._session.put_intent(intent)
+        return self._check(manifest)
 
     # -- W2
 

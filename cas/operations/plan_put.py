@@ -72,6 +72,7 @@ def plan_put(
     session = WriterSession(dry.backend)
     found = read_surroundings(parts.backend, parts.pages, artifact)
     with store_tree(dry, source, options, session, found, notes=False) as stored:
+        stored.finish_sending()
         base = found.base
         changed = base is None or base.record.digest != stored.digest or options.force
         blobs = len(stored.sent)

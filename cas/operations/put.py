@@ -54,6 +54,7 @@ def put(
         with store_tree(parts, source, options, session, found) as stored:
             base = found.base
             if base and base.record.digest == stored.digest and not options.force:
+                stored.finish_sending()  # the journal speaks of it
                 stored.save_journal(found.stamp, base.page_locations)
                 return _outcome(stored, base.record, created=False)
             _refuse_nothing(stored, options)

@@ -49,7 +49,8 @@ def store_copy(
     found: Surroundings,
     meter: CopyMeter,
 ) -> Iterator[StoredTree]:
-    """Store in `target` what a version of another store holds, and give its pages.
+    """Store in `target` what a version of another store holds, and give its pages. The last blobs
+    may be under way when they are given; what is not durable when the context is left is dropped.
 
     Raises:
         CorruptionError: the source has other bytes than it must, or none.
@@ -60,7 +61,7 @@ def store_copy(
     try:
         with _Copying(source, options, found, stored, meter) as copying:
             copying.run()
-        yield stored
+            yield stored
     finally:
         if journal is not None:
             journal.close()
@@ -180,12 +181,23 @@ class _Copying:
         stored.counts = carrier.counts
         carrier.run(files_to_carry(pages))
         self._writer.flush()
-        while not self._writer.wait(WAIT_SECONDS):
+        while not self._writer.wait_sealed(WAIT_SECONDS):
             self._advance()
-        self._advance()
-        stored.stored_bytes = self._writer.stored_bytes
-        stored.sent_bytes += self._writer.sent_bytes
+        stored.note_sent(self._writer.collect())
         stored.refused_bytes = lookup.refused_bytes
+        stored.sending = self
+
+    def wait(self) -> bool:
+        """Wait a moment for blobs under way; return whether all are durable."""
+        self._cancel.check()
+        stored, writer = self._stored, self._writer
+        is_done = writer.wait(WAIT_SECONDS)
+        stored.note_sent(writer.collect())
+        self._report()
+        if is_done:
+            stored.stored_bytes = writer.stored_bytes
+            stored.sent_bytes += writer.sent_bytes
+        return is_done
 
     def _make_pages(self, pages: list[CopiedPage]) -> None:
         stored, columns = self._stored, self._columns
@@ -209,6 +221,9 @@ class _Copying:
         self._cancel.check()
         self._stored.note_sent(self._writer.collect())
         self._stored.checkpoint(self._facts.stamp)
+        self._report()
+
+    def _report(self) -> None:
         self._meter.report(
             self._stored.counts,
             done_files=int(self._columns.is_known.sum()),

@@ -60,7 +60,8 @@ def store_tree(
     *,
     notes: bool = True,
 ) -> Iterator[StoredTree]:
-    """Scan a source, store its new content, and give its pages.
+    """Scan a source, store its new content, and give its pages. The last blobs may be under way
+    when they are given; what is not durable when the context is left is dropped.
 
     Args:
         notes: keep notes of what was stored, for the next put; a dry run stores nothing.
@@ -77,7 +78,7 @@ def store_tree(
         if journal is not None:
             open_things.callback(journal.close)
         stored = StoredTree(parts, session, tree, journal, started_ns, takes_notes=notes)
-        _Storing(parts, options, cancel, found, stored).run(source)
+        _Storing(parts, options, cancel, found, stored).run(source, open_things)
         yield stored
 
 
@@ -125,7 +126,7 @@ class _Storing:
             bad_blobs=found.bad_blobs,
         )
 
-    def run(self, source: Source) -> None:
+    def run(self, source: Source, open_things: ExitStack) -> None:
         tree, stored = self._stored.tree, self._stored
         groups = group_pages(tree)
         view = JournalView(())
@@ -134,7 +135,13 @@ class _Storing:
         match_groups(tree, groups, view, self._columns, stored.blobs, self._may_use)
         rows = [row for group in groups for row in group.to_read]
         if rows:
-            self._upload(groups, rows, source)
+            spans = [(tree.paths[g.start], tree.paths[g.stop - 1]) for g in groups if g.to_read]
+            upload = TreeUpload(
+                self._parts, self._options, self._cancel, self._facts, stored, self._columns
+            )
+            open_things.enter_context(upload)
+            upload.load_known(self._found.base, spans)
+            upload.run(rows, source.stream if isinstance(source, StreamSource) else None)
         self._make_pages(groups)
 
     def _may_use(self, page: JournalPage) -> bool:
@@ -150,16 +157,6 @@ class _Storing:
             return False
         bad = self._facts.bad_blobs
         return not bad or not any(blob_id.tobytes() in bad for blob_id in ids)
-
-    def _upload(self, groups: list[PageGroup], rows: list[int], source: Source) -> None:
-        paths = self._stored.tree.paths
-        spans = [(paths[g.start], paths[g.stop - 1]) for g in groups if g.to_read]
-        upload = TreeUpload(
-            self._parts, self._options, self._cancel, self._facts, self._stored, self._columns
-        )
-        with upload:
-            upload.load_known(self._found.base, spans)
-            upload.run(rows, source.stream if isinstance(source, StreamSource) else None)
 
     def _make_pages(self, groups: list[PageGroup]) -> None:
         stored, tree = self._stored, self._stored.tree

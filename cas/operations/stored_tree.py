@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +40,26 @@ class NewPage:
     stamp: int
 
 
+class Sending(Protocol):
+    """Blobs that have their ids already and are under way."""
+
+    def wait(self) -> bool:
+        """Wait a moment; return whether every blob is durable, so that nothing else is to come.
+
+        Raises:
+            BackendError: a blob cannot be stored.
+            Cancelled: the caller wants no more of it.
+        """
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class StoredTree:
-    """A tree whose content is all in the store, and the pages that describe it.
+    """A tree, and the pages that describe it. Its content is in the store but for the last blobs,
+    which may be under way until `is_sent` says so.
 
     Attributes:
+        sending: what is under way, if anything is.
         pages: every page of the version, in path order.
         blobs: the blobs that the pages speak of, and those of this put.
         sent: data blobs that this put stored.
@@ -56,6 +72,7 @@ class StoredTree:
     journal: Journal | None
     started_ns: int
     takes_notes: bool = True
+    sending: Sending | None = None
     index: Index | None = None
     resumed: list[BlobRef] = field(default_factory=list)
     blobs: BlobList = field(default_factory=BlobList)
@@ -76,6 +93,17 @@ class StoredTree:
     def skipped(self) -> list[SkippedFile]:
         """What the scan left out for its kind."""
         return self.tree.skipped
+
+    def is_sent(self) -> bool:
+        """Wait a moment; return whether all content is durable. Raises as `Sending.wait` does."""
+        if self.sending is None or self.sending.wait():
+            self.sending = None
+        return self.sending is None
+
+    def finish_sending(self) -> None:
+        """Wait until all content is durable; raises as `Sending.wait` does."""
+        while not self.is_sent():
+            pass
 
     def note_stored(self, ref: BlobRef) -> None:
         """Note a blob that is durable now, for a put that may have to resume. Thread-safe."""

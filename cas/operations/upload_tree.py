@@ -94,6 +94,8 @@ class TreeUpload:
     def run(self, rows: Sequence[int], stream: BinaryIO | None) -> None:
         """Upload the entries of `rows`, or the stream as the content of the only one.
 
+        When this returns every blob has its id; the last ones are still under way, see `wait`.
+
         Raises:
             IncompleteError: some files could not be read.
         """
@@ -104,16 +106,29 @@ class TreeUpload:
         else:
             self._upload.run(rows)
         self._writer.flush()
-        while not self._writer.wait(WAIT_SECONDS):
+        while not self._writer.wait_sealed(WAIT_SECONDS):
             self._advance()
         stored.note_sent(self._writer.collect())
-        raise_problems(self._upload.problems)
-        self._report()
+        stored.sending = self
+        if self._upload.problems:
+            # What could be read is kept for the next put, though nothing will be published.
+            stored.finish_sending()
+            raise_problems(self._upload.problems)
         placer = self._upload.placer
-        stored.stored_bytes = self._writer.stored_bytes
-        stored.sent_bytes += self._writer.sent_bytes
         stored.refused_bytes = placer.refused_bytes
         stored.new_bytes_by_row = placer.new_bytes_by_row
+
+    def wait(self) -> bool:
+        """Wait a moment for blobs under way; return whether all are durable."""
+        self._cancel.check()
+        stored, writer = self._stored, self._writer
+        is_done = writer.wait(WAIT_SECONDS)
+        stored.note_sent(writer.collect())
+        self._report()
+        if is_done:
+            stored.stored_bytes = writer.stored_bytes
+            stored.sent_bytes += writer.sent_bytes
+        return is_done
 
     def __enter__(self) -> Self:
         return self

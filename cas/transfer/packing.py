@@ -1,7 +1,7 @@
 """Packing new chunks into frames and blobs, and sending the blobs, while reading goes on.
 
-One thread packs; the pool's threads compress frames; a few threads of their own send blobs, since
-they wait for the storage most of the time.
+One thread packs; the pool's threads compress frames; one thread seals blobs, which gives them their
+ids; a few threads of their own send them, since they wait for the storage most of the time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,14 +64,18 @@ class _Frame:
         return b"".join(memoryview(b)[start:stop] for b, start, stop in self.spans)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _OpenBlob:
+    """A blob on its way; `assembled` is what it is to be sent as, from when it is sealed on."""
+
     row: int
     frames: list[_Frame] = field(default_factory=list)
     groups: list[Future[list[Encoded]]] = field(default_factory=list)
     submitted: int = 0
     raw_bytes: int = 0
     chunks: int = 0
+    assembled: AssembledBlob | None = None
+    payload_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,9 +90,10 @@ class SentBlob:
 class BlobWriter:
     """Takes new chunks in order and turns them into stored blobs.
 
-    `on_stored` is told of each blob as soon as it is durable, by whatever thread sent it.
-    `add`, `flush`, `collect` and `wait` are for one thread. What was added may be held in memory
-    until its blob is sent; `budget` gets the bytes back then.
+    A blob has its id, and its row in `blobs` can be used, when it is sealed; durable it is when it
+    is sent. `on_stored` is told of each blob as soon as it is durable, by whatever thread sent it.
+    All else but that is for one thread. What was added may be held in memory until its blob is
+    sent; `budget` gets the bytes back then.
     """
 
     def __init__(
@@ -111,7 +117,9 @@ class BlobWriter:
         self._stamp = stamp
         self._on_stored = on_stored
         self._target_bytes = min(TARGET_BLOB_BYTES, budget.limit_bytes // 3)
+        self._seals = ThreadPoolExecutor(1, thread_name_prefix="cas-seal")
         self._uploads = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="cas-upload")
+        self._sealing: list[tuple[int, Future[BlobRef]]] = []
         self._pending: list[Future[None]] = []
         self._sent: queue.SimpleQueue[SentBlob] = queue.SimpleQueue()
         self._open: _OpenBlob | None = None
@@ -171,17 +179,31 @@ class BlobWriter:
             return
         self._open = None
         self._submit_groups(blob, last=True)
+        sealing = self._seals.submit(self._seal, blob)
+        self._sealing.append((blob.row, sealing))
         self._pending = [future for future in self._pending if not _is_over(future)]
-        self._pending.append(self._uploads.submit(self._send, blob))
+        self._pending.append(self._uploads.submit(self._send, blob, sealing))
 
     def collect(self) -> list[SentBlob]:
-        """Return the blobs that were sent since the last call, their rows filled."""
+        """Return the blobs that were sent since the last call; fill the rows of those sealed."""
         sent = []
         while not self._sent.empty():
-            blob = self._sent.get()
-            self._blobs.fill(blob.row, blob.ref)
-            sent.append(blob)
+            sent.append(self._sent.get())
+        sealing, self._sealing = self._sealing, []
+        for row, future in sealing:
+            if _is_over(future):
+                self._blobs.fill(row, future.result())
+            else:
+                self._sealing.append((row, future))
         return sent
+
+    def wait_sealed(self, timeout_seconds: float) -> bool:
+        """Wait for blobs that are being sealed; return whether all that was flushed has its id."""
+        done, not_done = wait([future for _, future in self._sealing], timeout_seconds)
+        self.raise_failure()
+        for future in done:
+            future.result()
+        return not not_done
 
     def raise_failure(self) -> None:
         """Raise the error of an upload that failed meanwhile, if one did."""
@@ -201,7 +223,9 @@ class BlobWriter:
 
     def close(self) -> None:
         """Stop the threads; what waits is dropped."""
-        self._uploads.shutdown(wait=True, cancel_futures=True)
+        self._uploads.shutdown(wait=False, cancel_futures=True)
+        self._seals.shutdown(wait=True, cancel_futures=True)
+        self._uploads.shutdown(wait=True)
 
     def _blob_with_room(self, length: int, chunks: int) -> _OpenBlob:
         """The open blob, or a new one if it has no room for as many bytes and chunks."""
@@ -232,27 +256,8 @@ class BlobWriter:
         self._budget.release(saved)
         return encoded
 
-    def _send(self, blob: _OpenBlob) -> None:
-        assembled, held = self._assemble(blob)
-        ref = BlobRef(
-            blob_id=assembled.blob_id.raw,
-            size=assembled.size,
-            table_offset=assembled.table_offset,
-            stamp=self._stamp,
-        )
-        try:
-            if not self._backend.capabilities.local:
-                # Clients of a network send one piece of memory. Joined here, the parts need not
-                # stay beside it while it is sent, which would double what the budget allows.
-                assembled = replace(assembled, parts=[b"".join(assembled.parts)])
-            write_blob(self._backend, BLOB_KIND_DATA, assembled)
-            self._on_stored(ref)
-        finally:
-            self._budget.release(held)
-        self._note_sent(SentBlob(blob.row, ref, assembled.table.chunk_ids))
-
-    def _assemble(self, blob: _OpenBlob) -> tuple[AssembledBlob, int]:
-        """Return the blob, which alone holds the frames from then on, and bytes of payload."""
+    def _seal(self, blob: _OpenBlob) -> BlobRef:
+        """Give a blob its id. It alone holds the frames from then on."""
         encoded = [result for future in blob.groups for result in future.result()]
         blob.groups.clear()
         assembled = assemble_blob(
@@ -270,7 +275,29 @@ class BlobWriter:
                 for frame, result in zip(blob.frames, encoded, strict=True)
             ),
         )
-        return assembled, sum(len(result.payload) for result in encoded)
+        blob.payload_bytes = sum(len(result.payload) for result in encoded)
+        blob.assembled = assembled
+        return BlobRef(
+            blob_id=assembled.blob_id.raw,
+            size=assembled.size,
+            table_offset=assembled.table_offset,
+            stamp=self._stamp,
+        )
+
+    def _send(self, blob: _OpenBlob, sealing: Future[BlobRef]) -> None:
+        ref = sealing.result()
+        assembled, blob.assembled = blob.assembled, None
+        assert assembled is not None
+        try:
+            if not self._backend.capabilities.local:
+                # Clients of a network send one piece of memory. Joined here, the parts need not
+                # stay beside it while it is sent, which would double what the budget allows.
+                assembled = replace(assembled, parts=[b"".join(assembled.parts)])
+            write_blob(self._backend, BLOB_KIND_DATA, assembled)
+            self._on_stored(ref)
+        finally:
+            self._budget.release(blob.payload_bytes)
+        self._note_sent(SentBlob(blob.row, ref, assembled.table.chunk_ids))
 
     def _note_sent(self, blob: SentBlob) -> None:
         with self._lock:
@@ -280,6 +307,6 @@ class BlobWriter:
         self._sent.put(blob)
 
 
-def _is_over(future: Future[None]) -> bool:
-    """Whether an upload is done and well; a failed one stays to be raised."""
-    return future.done() and future.exception() is None
+def _is_over(future: Future[Any]) -> bool:
+    """Whether something is done and well; what failed stays to be raised."""
+    return future.done() and not future.cancelled() and future.exception() is None

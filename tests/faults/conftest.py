@@ -65,6 +65,44 @@ class Meddling(FaultyBackend):
         return super()._begin(kind, key)
 
 
+class Recording(FaultyBackend):
+    """Keeps when every operation begins and ends, as (kind, first folder, "begin" or "end")."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self.moments: list[tuple[str, str, str]] = []
+
+    def _begin(self, kind, key):
+        self.moments.append((kind, key.split("/")[0], "begin"))
+        return super()._begin(kind, key)
+
+    def _finish(self, operation, effect):
+        answer = super()._finish(operation, effect)
+        self.moments.append((operation.kind, operation.key.split("/")[0], "end"))
+        return answer
+
+    def first(self, kind: str, folder: str, moment: str) -> int:
+        """Return when the first such operation began or ended."""
+        return self.moments.index((kind, folder, moment))
+
+    def last(self, kind: str, folder: str, moment: str) -> int:
+        """Return when the last such operation began or ended."""
+        wanted = (kind, folder, moment)
+        return max(at for at, one in enumerate(self.moments) if one == wanted)
+
+    def check_order_of_a_commit(self) -> None:
+        """Check what specs/protocol/put.md says of the order in which a version is stored."""
+        slot = self.first("create", "artifacts", "begin")
+        check = self.last("list_objects", "gc", "begin")
+        for folder in ("blobs", "meta", "index", "sessions"):
+            assert self.last("put", folder, "end") < slot, "something is not stored before W3"
+        assert self.last("list_objects", "gc", "end") < slot, "W3 before W2 is over"
+        assert self.last("put", "sessions", "end") < check, "W2 before W1 is over"
+        stored = self.last("put", "blobs", "end")
+        assert stored < self.first("put", "index", "begin"), "a segment before its blobs"
+        assert self.last("create", "artifacts", "end") < self.first("delete", "sessions", "begin")
+
+
 @dataclass
 class Scene:
     """One store on `truth`, and a folder to work in."""
@@ -104,6 +142,10 @@ class Scene:
     ) -> FaultyBackend:
         """Return a backend on which `act` happens just before the nth such operation."""
         return Meddling(self.truth, kind, part, act, nth)
+
+    def recording(self) -> Recording:
+        """Return a backend that keeps when its operations begin and end."""
+        return Recording(self.truth)
 
     def listed(self, prefix: str) -> dict[str, int]:
         """Return the keys of a folder of the store, with the sizes of the objects."""

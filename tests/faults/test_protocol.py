@@ -5,6 +5,7 @@ Each rule of specs/protocol/put.md that a put follows has a test that fails with
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -25,11 +26,13 @@ from cas.format.session import decode_intent
 from cas.format.version import VersionRecord, VoidRecord, decode_slot, encode_slot
 from cas.model.ids import SessionId
 from cas.model.names import ArtifactName
-from cas.testing.faulty import FaultyBackend
+from cas.testing.faulty import Fault, FaultyBackend
 from cas.transfer import journal
+from cas.transfer.journal import Journal
 
 NAME = ArtifactName("data")
 COLLECTOR = SessionId(b"c" * 16)
+PLAIN = cas.PutOptions(provenance=False)
 
 
 class Interfering(FaultyBackend):
@@ -67,20 +70,74 @@ def clear(truth, ids: list[bytes], run: int = 1) -> None:
     truth.create(keys.verdict_key(run), encode_verdict(VerdictRecord(run, rows, all=False)))
 
 
-def test_blobs_and_intent_stand_before_the_log_is_read_and_the_slot_is_taken_last(scene, first):
-    """W0 and W1 before W2, W2 before W3, and the intent goes only after W3."""
-    backend = FaultyBackend(scene.truth)
+def test_the_intent_stands_before_the_log_is_read_and_everything_before_the_slot(scene, first):
+    """W1 before W2, W0 and W2 before W3, and the intent goes only after W3."""
+    backend = scene.recording()
     scene.put(first, backend)
 
-    log = [(one.kind, one.key.split("/")[0]) for one in backend.log]
-    slot = log.index(("create", "artifacts"))
-    last_check = max(at for at, one in enumerate(log) if one == ("list_objects", "gc"))
-    intents = [at for at, one in enumerate(log) if one == ("put", "sessions")]
-    puts = [at for at, one in enumerate(log) if one[0] == "put"]
+    backend.check_order_of_a_commit()
 
-    assert intents
-    assert max(puts) < last_check < slot
-    assert slot < log.index(("delete", "sessions"))
+
+def test_the_last_blobs_are_sent_beside_pages_intent_and_log_check(scene, first):
+    """A blob that is stored only after the log was checked holds nothing up but the slot."""
+    checked = threading.Event()
+
+    class Slow(FaultyBackend):
+        """Stores no blob before the log was listed for a second time."""
+
+        def put(self, key, parts):
+            if key.startswith("blobs/"):
+                assert checked.wait(20)
+            super().put(key, parts)
+
+        def list_objects(self, prefix):
+            found = super().list_objects(prefix)
+            if sum(one.key == "gc" for one in self.log) > 1:
+                checked.set()
+            return found
+
+    outcome = scene.put(first, Slow(scene.truth))
+
+    assert scene.held(outcome.ref) == first
+
+
+@pytest.mark.parametrize("fault", [Fault.FAIL_BEFORE, Fault.FAIL_AFTER])
+def test_a_blob_that_cannot_be_stored_ends_the_put_before_its_slot(scene, first, fault):
+    """Though the log was checked: no slot, no segment, no intent, and no note of the blob."""
+    backend = FaultyBackend(scene.truth).fail_nth("put", 1, fault, key="blobs/")
+    with pytest.raises(cas.BackendError, match="blobs/"):
+        scene.store(backend, journal=True).put(scene.source(first), "data", PLAIN)
+
+    assert [one for one in backend.log if one.kind == "create"] == []
+    assert (scene.listed("index"), scene.listed("sessions")) == ({}, {})
+    with contextlib.closing(Journal(scene.folder / "cache", scene.store().store_id)) as notes:
+        assert notes.unpublished_blobs(0) == []
+
+
+@pytest.mark.parametrize("folder", ["meta/", "index/"])
+def test_a_page_or_segment_that_cannot_be_stored_ends_the_put_before_its_slot(scene, first, folder):
+    """The error says which object it was, and nothing is left to settle."""
+    backend = FaultyBackend(scene.truth).fail_nth("put", 1, Fault.FAIL_BEFORE, key=folder)
+    with pytest.raises(cas.BackendError, match=folder):
+        scene.put(first, backend)
+
+    assert [one for one in backend.log if one.kind == "create"] == []
+    assert (scene.live(), scene.listed("sessions")) == ([], {})
+
+
+def test_a_put_that_finds_nothing_changed_notes_only_blobs_that_are_stored(scene, first):
+    """What an open run condemns is sent again, and is durable before the journal speaks of it."""
+    scene.put(first)
+    condemn(scene.truth, data_blobs(scene.truth))
+    backend = scene.recording()
+
+    outcome = scene.store(backend, journal=True).put(scene.source(first), "data", PLAIN)
+
+    assert not outcome.created
+    sent = backend.last("put", "blobs", "end")
+    assert sent == len(backend.moments) - 1
+    stored = [one.key for one in backend.log if one.kind == "put"]
+    assert set(stored) <= set(scene.listed("blobs"))
 
 
 def test_the_final_intent_names_the_slot_and_every_blob_of_the_version(scene, first, second):
