@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cas.backend.base import Backend
 from cas.compression.choose import Encoded, encode_frames
 from cas.compression.codec import Codec
+from cas.environment import monotonic_seconds
 from cas.format.encoding import ID_BYTES, MAX_BLOB_CHUNKS
 from cas.model.ids import SessionId
 from cas.objects.blob_list import BlobList, BlobRef
@@ -30,10 +31,10 @@ from cas.objects.blobs import (
     assemble_blob,
     write_blob,
 )
+from cas.transfer.blob_sizes import BlobSizes
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.cutting import Span
 
-TARGET_BLOB_BYTES = 64 << 20
 # Eight frames share one trial of codecs, see cas.compression.choose.
 FRAMES_PER_GROUP = 8
 UPLOAD_THREADS = 4
@@ -116,7 +117,7 @@ class BlobWriter:
         self._frame_bytes = frame_bytes
         self._stamp = stamp
         self._on_stored = on_stored
-        self._target_bytes = min(TARGET_BLOB_BYTES, budget.limit_bytes // 3)
+        self._sizes = BlobSizes(budget.limit_bytes // 3, is_local=backend.capabilities.local)
         self._seals = ThreadPoolExecutor(1, thread_name_prefix="cas-seal")
         self._uploads = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="cas-upload")
         self._sealing: list[tuple[int, Future[BlobRef]]] = []
@@ -178,6 +179,7 @@ class BlobWriter:
         if blob is None:
             return
         self._open = None
+        self._sizes.note_packed(blob.raw_bytes)
         self._submit_groups(blob, last=True)
         sealing = self._seals.submit(self._seal, blob)
         self._sealing.append((blob.row, sealing))
@@ -231,7 +233,8 @@ class BlobWriter:
         """The open blob, or a new one if it has no room for as many bytes and chunks."""
         blob = self._open
         if blob is not None and (
-            blob.chunks + chunks > MAX_BLOB_CHUNKS or blob.raw_bytes + length > self._target_bytes
+            blob.chunks + chunks > MAX_BLOB_CHUNKS
+            or blob.raw_bytes + length > self._sizes.target_bytes
         ):
             self.flush()
             blob = None
@@ -293,7 +296,9 @@ class BlobWriter:
                 # Clients of a network send one piece of memory. Joined here, the parts need not
                 # stay beside it while it is sent, which would double what the budget allows.
                 assembled = replace(assembled, parts=[b"".join(assembled.parts)])
+            started = monotonic_seconds()
             write_blob(self._backend, BLOB_KIND_DATA, assembled)
+            self._sizes.note_sent(blob.raw_bytes, monotonic_seconds() - started)
             self._on_stored(ref)
         finally:
             self._budget.release(blob.payload_bytes)

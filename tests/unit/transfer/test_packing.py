@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -29,10 +31,10 @@ STAMP = 5
 class Packed:
     """A writer, and what it needs."""
 
-    def __init__(self, backend, pool):
+    def __init__(self, backend, pool, limit_bytes=LIMIT_BYTES):
         self.backend = backend
         self.blobs = BlobList()
-        self.budget = MemoryBudget(LIMIT_BYTES)
+        self.budget = MemoryBudget(limit_bytes)
         self.writer = BlobWriter(
             backend,
             SessionId(b"s" * 16),
@@ -64,8 +66,8 @@ def pack():
     made = []
     with ThreadPoolExecutor(2) as pool:
 
-        def make(backend=None):
-            made.append(Packed(backend or MemoryBackend(), pool))
+        def make(backend=None, limit_bytes=LIMIT_BYTES):
+            made.append(Packed(backend or MemoryBackend(), pool, limit_bytes))
             return made[-1]
 
         yield make
@@ -136,6 +138,49 @@ def test_blobs_are_filled_to_their_target(pack):
     sizes = sorted(int(packed.table(one).chunk_lengths.sum()) for one in packed.finish())
     assert sizes == [500_000, 1_000_000, 1_000_000, 1_000_000]
     assert sizes[-1] <= TARGET_BYTES < sizes[-1] + 100_000
+
+
+class FarBackend(MemoryBackend):
+    """Behaves like one behind a network."""
+
+    capabilities = replace(MemoryBackend.capabilities, local=False)
+
+
+def test_the_first_blobs_that_go_over_a_network_are_small(pack):
+    """So that sending begins before all is read; on this machine one blob takes it all."""
+    chunk = random_content(1, 1 << 20)
+    counts = []
+    for backend in (FarBackend(), MemoryBackend()):
+        packed = pack(backend, 192 << 20)
+        for _ in range(20):
+            packed.add(chunk)
+        counts.append(sorted(int(packed.table(one).chunk_lengths.sum()) for one in packed.finish()))
+
+    assert counts == [[4 << 20, 8 << 20, 8 << 20], [20 << 20]]
+
+
+def test_a_blob_has_its_row_filled_before_it_is_stored(pack):
+    """Pages can be made of it while it is under way; it is not said to be sent before it is."""
+    may_go_on = threading.Event()
+
+    class Waiting(MemoryBackend):
+        def put(self, key, parts):
+            assert may_go_on.wait(20)
+            super().put(key, parts)
+
+    packed = pack(Waiting())
+    row, _ = packed.add(random_content(1, 50_000))
+    packed.writer.flush()
+    while not packed.writer.wait_sealed(20):
+        pass
+    sent_early = packed.writer.collect()
+    ref = packed.blobs.ref(row)
+    may_go_on.set()
+
+    (sent,) = packed.finish()
+    assert sent_early == []
+    assert (sent.row, sent.ref) == (row, ref)
+    assert len(packed.table(sent).chunk_ids) == 1
 
 
 def test_a_blob_has_no_more_chunks_than_a_table_may_hold(pack):
