@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import time
 from collections.abc import Mapping
@@ -51,7 +50,7 @@ def thread_blocks_read() -> int:
 
 def random_bytes(count: int) -> bytes:
     """Return `count` bytes from the system's secure source."""
-    return secrets.token_bytes(count)
+    return os.urandom(count)  # what `secrets` returns, without the 7 ms of its import
 
 
 def available_cpus() -> int:

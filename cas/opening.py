@@ -2,14 +2,17 @@
 
 From below: the storage, a counter of requests, retries, foresight, and a cache of what never
 changes. A local folder needs none of the last three.
+
+What is imported here is what the first request needs. NumPy and all that rests on it take as long
+as several round trips, so they are imported while those are under way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cas.backend.base import Backend
 from cas.backend.caching import CachingBackend
@@ -18,8 +21,6 @@ from cas.backend.counting import RequestCounter
 from cas.backend.foreseeing import ForeseeingBackend
 from cas.backend.open import open_backend
 from cas.backend.retrying import RetryingBackend, RetryPolicy
-from cas.chunking.cutter import Cutter
-from cas.chunking.profile import ChunkProfile
 from cas.environment import (
     SystemClock,
     available_cpus,
@@ -27,13 +28,11 @@ from cas.environment import (
     default_memory_bytes,
 )
 from cas.format import keys
-from cas.format.config import StoreConfig
-from cas.model.names import ArtifactName
-from cas.objects.blobs import TableReader
-from cas.objects.manifests import PageReader
-from cas.objects.parts import StoreParts
-from cas.operations.init import init_store, open_store
-from cas.settings import cache_folder
+from cas.model.names import Ref
+
+if TYPE_CHECKING:
+    from cas.format.config import StoreConfig
+    from cas.objects.parts import StoreParts
 
 # The number is that of the format of the entries.
 METADATA_FOLDER = "metadata-1"
@@ -51,8 +50,8 @@ class StoreOptions:
         cache_dir: folder of the journal; None takes the user's cache folder.
         journal: remember what was read, so that unchanged files are not read again.
         retries: how long a store that is not local is asked again when requests fail.
-        reads_first: the artifact that will be read first, if that is known: on a store that is not
-            local its versions are listed while the store is opened.
+        reads_first: the reference that will be read first, if that is known: on a store that is
+            not local the requests for it begin while the store is opened.
         writes_first: the store is opened for a put; likewise for what a put asks for first.
     """
 
@@ -75,27 +74,52 @@ class OpenedStore:
 
 def create_at(url: str, storage_options: Mapping[str, Any] | None, chunk_average: int) -> None:
     """Create a store at a URL."""
+    from cas.operations.init import init_store  # see above
+
     opened = open_backend(url, storage_options, create=True)
     with _with_retries(opened, StoreOptions()) as backend:
         init_store(backend, SystemClock(), chunk_average=chunk_average)
 
 
-def open_at(
+@dataclass(frozen=True, slots=True)
+class BegunStore:
+    """A store of which the first requests are under way."""
+
+    url: str
+    storage_options: Mapping[str, Any] | None
+    options: StoreOptions
+    _backend: Backend
+    _counter: RequestCounter
+
+    def finish(self) -> OpenedStore:
+        """Open it.
+
+        Raises:
+            NotFoundError: there is no store.
+        """
+        from cas.operations.init import open_store  # see above
+
+        try:
+            parts = _open_parts(self._backend, open_store(self._backend), self.options)
+        except BaseException:
+            self._backend.close()
+            raise
+        return OpenedStore(parts, self._counter)
+
+
+def begin_at(
     url: str, storage_options: Mapping[str, Any] | None, options: StoreOptions
-) -> OpenedStore:
-    """Open the store at a URL."""
+) -> BegunStore:
+    """Begin to open the store at a URL: ask for what is needed first, wait for nothing."""
     counter = RequestCounter(open_backend(url, storage_options))
     backend = _with_foresight(_with_retries(counter, options), options)
-    try:
-        parts = _open_parts(backend, open_store(backend), options)
-    except BaseException:
-        backend.close()
-        raise
-    return OpenedStore(parts, counter)
+    return BegunStore(url, storage_options, options, backend, counter)
 
 
 def open_on(backend: Backend, options: StoreOptions) -> OpenedStore:
     """Open the store on a backend as it is, which is left to whoever made it."""
+    from cas.operations.init import open_store  # see above
+
     counter = RequestCounter(backend)
     return OpenedStore(_open_parts(counter, open_store(counter), options), counter)
 
@@ -108,23 +132,52 @@ def _with_retries(backend: Backend, options: StoreOptions) -> Backend:
 
 
 def _with_foresight(backend: Backend, options: StoreOptions) -> Backend:
+    """Ask for what the store says of itself, and beside it for what is read next."""
     if backend.capabilities.local:
         return backend
+    acts: list[Callable[[Backend], object]] = [lambda ahead: ahead.get(keys.CONFIG)]
     if options.writes_first:
-        return ForeseeingBackend(backend, keys.collections_prefix())
-    if options.reads_first is not None:
-        name = ArtifactName(options.reads_first)
-        return ForeseeingBackend(backend, keys.versions_prefix(name))
-    return backend
+        acts.append(lambda ahead: ahead.list_objects(keys.collections_prefix()))
+    elif options.reads_first is not None:
+        ref = Ref.parse(options.reads_first)
+        acts.append(lambda ahead: _read_ahead(ahead, ref, options))
+    return ForeseeingBackend(backend, acts)
+
+
+def _read_ahead(backend: Backend, ref: Ref, options: StoreOptions) -> None:
+    """Read what leads to the files of a version, as whoever asks for it will do."""
+    backend.list_objects(keys.versions_prefix(ref.artifact))
+    from cas.format.config import decode_config  # see above
+    from cas.objects.root_ahead import fetch_root
+
+    config = decode_config(backend.get(keys.CONFIG))
+    fetch_root(_with_cache(backend, config, _state_folder(options)), ref)
+
+
+def _state_folder(options: StoreOptions) -> Path | None:
+    if not options.journal:
+        return None
+    from cas.settings import cache_folder  # see above
+
+    return Path(options.cache_dir or cache_folder(current_environ()))
+
+
+def _with_cache(backend: Backend, config: StoreConfig, state_dir: Path | None) -> Backend:
+    if state_dir is None or backend.capabilities.local:
+        return backend
+    folder = state_dir / METADATA_FOLDER / config.store_id
+    return CachingBackend(backend, folder, keys.immutable_prefixes())
 
 
 def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) -> StoreParts:
-    state_dir = None
-    if options.journal:
-        state_dir = Path(options.cache_dir or cache_folder(current_environ()))
-    if state_dir is not None and not backend.capabilities.local:
-        folder = state_dir / METADATA_FOLDER / config.store_id
-        backend = CachingBackend(backend, folder, keys.immutable_prefixes())
+    from cas.chunking.cutter import Cutter  # see above
+    from cas.chunking.profile import ChunkProfile
+    from cas.objects.blobs import TableReader
+    from cas.objects.manifests import PageReader
+    from cas.objects.parts import StoreParts
+
+    state_dir = _state_folder(options)
+    backend = _with_cache(backend, config, state_dir)
     return StoreParts(
         backend=backend,
         config=config,

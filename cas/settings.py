@@ -19,7 +19,6 @@ with a warning.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
@@ -308,6 +307,8 @@ def _check_names(path: Path, table: dict[str, Any], known: tuple[str, ...], wher
     # Refused, not skipped: a misspelt `store` would send data to another place.
     for name in table:
         if name not in known:
+            import difflib  # only a mistake needs it
+
             near = difflib.get_close_matches(name, known, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
             raise _malformed(path, f"unknown setting {where}{name}{meant}")

@@ -16,7 +16,7 @@ from cas.format.config import StoreConfig, check_features
 from cas.model.names import ArtifactName, Ref
 from cas.model.units import KIB
 from cas.objects.parts import StoreParts
-from cas.opening import OpenedStore, StoreOptions, create_at, open_at, open_on
+from cas.opening import BegunStore, OpenedStore, StoreOptions, begin_at, create_at, open_on
 from cas.operations.compare_folder import diff_folder
 from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
 from cas.operations.delete import Deletion, delete, restore
@@ -116,9 +116,15 @@ class Store:
             UnsupportedError: it needs a newer cas, or a driver that is not installed.
             BackendError: the storage failed.
         """
-        text = os.fspath(url)
-        options = options or StoreOptions()
-        return cls(text, storage_options, options, open_at(text, storage_options, options))
+        return cls.finish(begin_at(os.fspath(url), storage_options, options or StoreOptions()))
+
+    @classmethod
+    def finish(cls, begun: BegunStore) -> Self:
+        """Open a store whose first requests are under way.
+
+        Raises as `open` does.
+        """
+        return cls(begun.url, begun.storage_options, begun.options, begun.finish())
 
     @classmethod
     def on(cls, backend: Backend, *, options: StoreOptions | None = None) -> Self:

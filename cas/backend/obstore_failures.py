@@ -8,7 +8,6 @@ may pass.
 from __future__ import annotations
 
 import re
-import socket
 from typing import Any
 
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -46,6 +45,8 @@ def explain(error: Exception) -> OSError:
         return TimeoutError(_sentence(text))
     reason = OSError(_sentence(text))
     if "dns error" in text:
+        import socket  # 4 ms that only a failure need spend
+
         reason.__cause__ = socket.gaierror(socket.EAI_NONAME, "no such host")
     elif "certificate" in text.lower():
         reason.__cause__ = SSLCertVerificationError(_sentence(text))

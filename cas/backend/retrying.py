@@ -81,17 +81,42 @@ class RequestRunner:
         Raises:
             BackendError: the last failure, when patience is at its end or more would not help.
         """
-        # It takes 50 ms to import, which commands on a local store need not spend.
-        from tenacity import Retrying, retry_if_exception, wait_random_exponential
+        started = monotonic_seconds()
+        try:
+            return self._attempt(request, moved)
+        except BackendError as error:
+            if not self._is_worth_retrying(error):
+                raise
+            failed = error
+        return self._run_again(lambda: self._attempt(request, moved), failed, started)
 
-        def attempt() -> _Answer:
+    def _attempt(self, request: Callable[[], _Answer], moved: Callable[[_Answer], int]) -> _Answer:
+        try:
             with self.limit.request():
                 answer = request()
-            self.limit.note_success(moved(answer))
-            return answer
+        except BackendError as error:
+            if error.code is ErrorCode.THROTTLED:
+                self.limit.note_throttled()
+            raise
+        self.limit.note_success(moved(answer))
+        self._progress.last_success = monotonic_seconds()
+        return answer
+
+    def _run_again(
+        self, attempt: Callable[[], _Answer], failed: BackendError, started: float
+    ) -> _Answer:
+        """Try again what failed once, at `started`."""
+        # It takes 10 ms to import, which commands that meet no failure need not spend.
+        from tenacity import Retrying, retry_if_exception, wait_random_exponential
+
+        failures = [failed]
+
+        def again() -> _Answer:
+            if failures:
+                raise failures.pop()
+            return attempt()
 
         policy = self.policy
-        started = monotonic_seconds()
         retrying = Retrying(
             retry=retry_if_exception(self._is_worth_retrying),
             wait=wait_random_exponential(
@@ -99,18 +124,13 @@ class RequestRunner:
             ),
             stop=lambda state: self._is_over(started, state),
             sleep=self._pause,
-            retry_error_callback=_give_up,
+            retry_error_callback=lambda state: _give_up(started, state),
         )
-        answer = retrying(attempt)
-        self._progress.last_success = monotonic_seconds()
-        return answer
+        return retrying(again)
 
-    def _is_worth_retrying(self, error: BaseException) -> bool:
-        if not isinstance(error, BackendError) or error.code in PERMANENT:
-            return False
-        if error.code is ErrorCode.THROTTLED:
-            self.limit.note_throttled()
-        return True
+    @staticmethod
+    def _is_worth_retrying(error: BaseException) -> bool:
+        return isinstance(error, BackendError) and error.code not in PERMANENT
 
     def _is_over(self, started: float, state: RetryCallState) -> bool:
         if self._closed.is_set():
@@ -183,12 +203,12 @@ class RetryingBackend(ForwardingBackend):
         return RetryingBackend, (self._backend, self._runner.policy)
 
 
-def _give_up(state: RetryCallState) -> object:
+def _give_up(started: float, state: RetryCallState) -> object:
     """Raise the last failure, and say how often it was tried."""
     assert state.outcome is not None
     error = state.outcome.exception()
     assert isinstance(error, BackendError)
-    seconds = state.seconds_since_start or 0.0
+    seconds = monotonic_seconds() - started
     if state.attempt_number == 1:
         raise error
     raise BackendError(

@@ -193,11 +193,12 @@ class Invocation:
         return redact(self.choice.url)
 
     def _open(self, choice: StoreChoice, jobs: int | None, **soon: Any) -> Store:
-        store = cas.Store.open(
-            choice.url,
-            storage_options=choice.storage_options,
-            options=replace(self._options(jobs), **soon),
-        )
+        from cas.opening import begin_at  # as above
+
+        options = replace(self._options(jobs), **soon)
+        # The first requests are under way while the rest is imported.
+        begun = begin_at(choice.url, choice.storage_options, options)
+        store = cas.Store.finish(begun)
         self._opened.append(store)
         return store
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgpack
-import numpy as np
 import zstandard
-from numpy.typing import NDArray
 
 from cas.errors import CorruptionError, ErrorCode, InvalidInputError, UnsupportedError
+
+# Records have no columns: reading one need not wait until NumPy is imported.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Buffer = bytes | bytearray | memoryview
 
@@ -41,7 +44,7 @@ _MAGIC_BYTES = 4
 _SHORTEST_RECORD = _MAGIC_BYTES + 1 + 1 + 4
 _CRC = struct.Struct("<I")
 
-_Number = TypeVar("_Number", bound=np.generic)
+_Number = TypeVar("_Number", bound="np.generic")
 
 
 def malformed(what: str, problem: str) -> CorruptionError:
@@ -166,6 +169,8 @@ def unpack_record(magic: bytes, content: Buffer, *, what: str, limit: int) -> di
 
 def column(array: NDArray[Any], dtype: str) -> bytes:
     """Return the numbers of `array` as packed bytes of `dtype`, in C order."""
+    import numpy as np  # see above
+
     return np.ascontiguousarray(array, np.dtype(dtype)).tobytes()
 
 
@@ -176,6 +181,8 @@ def view_column(
 
     The caller has checked that they are there. No copy if they are aligned.
     """
+    import numpy as np  # see above
+
     order = np.dtype(dtype).newbyteorder("<")
     array = np.frombuffer(content, order, count, offset).astype(dtype, copy=False)
     if not array.flags.aligned:
@@ -192,6 +199,8 @@ def array_field(
     Raises:
         CorruptionError: the field is missing, no bytes, or of another length.
     """
+    import numpy as np  # see above
+
     content = fields.get(name)
     if type(content) is not bytes:
         raise malformed(what, f"{name} is not a column")
@@ -208,6 +217,8 @@ def ids_field(fields: dict[str, Any], name: str, count: int | None, what: str) -
     Raises:
         CorruptionError: the field is missing, no bytes, or of another length.
     """
+    import numpy as np  # see above
+
     ids = array_field(fields, name, np.uint8, None if count is None else count * ID_BYTES, what)
     if len(ids) % ID_BYTES:
         raise malformed(what, f"{name} has {len(ids)} bytes, not whole ids")
@@ -216,11 +227,15 @@ def ids_field(fields: dict[str, Any], name: str, count: int | None, what: str) -
 
 def view_ids(content: Buffer) -> NDArray[np.uint8]:
     """Return concatenated ids as an array of shape (n, 32), read-only."""
+    import numpy as np  # see above
+
     return view_column(content, np.uint8, len(content)).reshape(-1, ID_BYTES)
 
 
 def sortable_ids(ids: NDArray[np.uint8]) -> NDArray[np.bytes_]:
     """Return ids of shape (n, 32) as n values that compare as the ids do."""
+    import numpy as np  # see above
+
     return np.ascontiguousarray(ids).view("S32").reshape(-1)
 
 

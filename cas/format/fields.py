@@ -5,10 +5,7 @@ Spec: specs/format/02-encoding.md
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from cas.errors import InvalidInputError
 from cas.format.encoding import (
@@ -21,6 +18,10 @@ from cas.format.encoding import (
 )
 from cas.model.entry import PageLocation
 from cas.model.ids import SESSION_ID_BYTES, BlobId, PageId, SessionId
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAX_INTEGER = (1 << 63) - 1
 CRITICAL = "critical"

@@ -29,10 +29,9 @@ from cas.objects.blobs import (
     read_meta_range,
     write_blob,
 )
+from cas.objects.root_ahead import root_span
 
 CACHED_PAGES = 64
-# Some pages, at a fraction of what another round trip takes.
-BEFORE_ROOT_BYTES = 128 << 10
 # Stands in a root for the blob in which it lies itself.
 OWN_BLOB = BlobId(bytes(32))
 # A reader fetches pages one by one; larger blobs would only make writing them less parallel.
@@ -73,8 +72,7 @@ class PageReader:
         if isinstance(cached, Root):
             return cached
         if not self._backend.capabilities.local:
-            start = max(HEADER_BYTES, location.offset - BEFORE_ROOT_BYTES)
-            stop = location.offset + location.length
+            start, stop = root_span(location)
             content = read_meta_range(self._backend, location.blob_id, start, stop)
             self._before_root = _Span(location.blob_id, start, content)
         root = place_root(decode_root(self.read_content(location), location.page_id), location)

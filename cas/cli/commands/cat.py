@@ -22,7 +22,8 @@ PIECE_BYTES = 1 << 20
 @click.argument("refs", metavar="REF/PATH...", nargs=-1, required=True)
 def command(cli: Invocation, refs: tuple[str, ...]) -> None:
     """Write the bytes of files to standard output, each verified before it is written."""
-    with cli.open_store(reads_first=str(parse_ref(refs[0]).artifact)) as store:
+    first = str(replace(parse_ref(refs[0]), path=""))
+    with cli.open_store(reads_first=first) as store:
         for text in refs:
             ref = parse_ref(text)
             if not ref.path:

@@ -56,9 +56,9 @@ def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
     """
     dest_options = merge_metadata(given.pop("dest_option"), "--dest-option")
     kept = "interrupted: what was fetched stays, and the same command goes on from there"
-    artifact = str(parse_ref(ref).artifact)
+    version = str(replace(parse_ref(ref), path=""))
     with (
-        cli.open_store(jobs=given["jobs"], reads_first=artifact) as store,
+        cli.open_store(jobs=given["jobs"], reads_first=version) as store,
         stopped_by_ctrl_c(kept) as cancel,
     ):
         if dest is None:
