@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cas.backend.base import Backend
+from cas.backend.base import SNAPSHOT_OBJECTS, Backend
 from cas.backend.caching import CachingBackend
 from cas.backend.concurrency import ConcurrencyLimit
 from cas.backend.counting import RequestCounter
@@ -28,7 +28,7 @@ from cas.environment import (
     default_memory_bytes,
 )
 from cas.format import keys
-from cas.model.names import Ref
+from cas.model.names import ArtifactName, Ref
 
 if TYPE_CHECKING:
     from cas.format.config import StoreConfig
@@ -52,7 +52,7 @@ class StoreOptions:
         retries: how long a store that is not local is asked again when requests fail.
         reads_first: the reference that will be read first, if that is known: on a store that is
             not local the requests for it begin while the store is opened.
-        writes_first: the store is opened for a put; likewise for what a put asks for first.
+        writes_first: the artifact that will be put first; likewise for what a put asks for.
     """
 
     jobs: int | None = None
@@ -61,7 +61,7 @@ class StoreOptions:
     journal: bool = True
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     reads_first: str | None = None
-    writes_first: bool = False
+    writes_first: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,21 @@ def _with_foresight(backend: Backend, options: StoreOptions) -> Backend:
     if backend.capabilities.local:
         return backend
     acts: list[Callable[[Backend], object]] = [lambda ahead: ahead.get(keys.CONFIG)]
-    if options.writes_first:
-        acts.append(lambda ahead: ahead.list_objects(keys.collections_prefix()))
+    if options.writes_first is not None:
+        written = Ref(ArtifactName(options.writes_first))
+        acts.append(lambda ahead: _read_for_put(ahead, written, options))
     elif options.reads_first is not None:
         ref = Ref.parse(options.reads_first)
         acts.append(lambda ahead: _read_ahead(ahead, ref, options))
     return ForeseeingBackend(backend, acts)
+
+
+def _read_for_put(backend: Backend, ref: Ref, options: StoreOptions) -> None:
+    """Read the log, then the newest version: in this order, or its facts were not fresh."""
+    log = list(backend.list_objects(keys.collections_prefix()))
+    # Else the log is listed twice, and the version must be read after the second time.
+    if backend.capabilities.atomic_listing and len(log) <= SNAPSHOT_OBJECTS:
+        _read_ahead(backend, ref, options)
 
 
 def _read_ahead(backend: Backend, ref: Ref, options: StoreOptions) -> None:

@@ -70,7 +70,7 @@ class Store:
     ) -> None:
         """Use `Store.open` or `Store.create`."""
         # A copy in another process reads what it needs when it needs it.
-        options = replace(options, reads_first=None, writes_first=False)
+        options = replace(options, reads_first=None, writes_first=None)
         self._given = (place, storage_options, options)
         self._parts = opened.parts
         self._counter = opened.counter

@@ -22,6 +22,8 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 # A folder of this name at the root holds what is being written; no listing shows it.
 STAGING_FOLDER = ".tmp"
+# What backends promise to list in one piece, where they promise that at all.
+SNAPSHOT_OBJECTS = 1000
 
 
 @dataclass(frozen=True, slots=True, order=True)

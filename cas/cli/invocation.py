@@ -143,10 +143,10 @@ class Invocation:
             )
         return remote
 
-    def open_or_create_store(self, *, jobs: int | None = None) -> Store:
+    def open_or_create_store(self, *, jobs: int | None = None, **soon: Any) -> Store:
         """Open the store in force; make it, and say so, if it is the default one."""
         try:
-            return self.open_store(jobs=jobs, writes_first=True)
+            return self.open_store(jobs=jobs, **soon)
         except NotFoundError as error:
             if error.code is not ErrorCode.STORE_NOT_FOUND or self.choice.source != "default":
                 raise

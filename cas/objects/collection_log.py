@@ -12,7 +12,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.backend.base import Backend
+from cas.backend.base import SNAPSHOT_OBJECTS, Backend
 from cas.errors import NotFoundError
 from cas.format import keys
 from cas.format.collection import (
@@ -23,9 +23,6 @@ from cas.format.collection import (
 )
 
 Ids = NDArray[np.uint8]
-
-# What backends promise to list in one piece, where they promise that at all.
-SNAPSHOT_OBJECTS = 1000
 
 
 @dataclass(frozen=True, slots=True)

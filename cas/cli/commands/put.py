@@ -60,7 +60,10 @@ def command(cli: Invocation, words: tuple[str, ...], name: str | None, **given: 
             show_plan(cli.console, store.plan_put(source, artifact, _options(given)))
         return
     kept = "interrupted: what was sent is kept, and the same command goes on from there"
-    with cli.open_or_create_store(jobs=given["jobs"]) as store, stopped_by_ctrl_c(kept) as cancel:
+    with (
+        cli.open_or_create_store(jobs=given["jobs"], writes_first=artifact) as store,
+        stopped_by_ctrl_c(kept) as cancel,
+    ):
         with ProgressDisplay(cli.console) as display:
             options = _options(given, progress=display.sink, cancel=cancel)
             outcome = store.put(source, artifact, options)
