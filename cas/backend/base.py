@@ -6,7 +6,7 @@ Spec: specs/protocol/backend.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
@@ -28,10 +28,16 @@ SNAPSHOT_OBJECTS = 1000
 
 @dataclass(frozen=True, slots=True, order=True)
 class StoredObject:
-    """One object as a listing shows it: its key, relative to the root, and its bytes."""
+    """One object as a listing shows it: its key, relative to the root, and its bytes.
+
+    Attributes:
+        modified_ns: when it was stored, by the storage's clock; None if that does not tell. Good
+            for guesses about what is worth doing, and for nothing else.
+    """
 
     key: str
     size: int
+    modified_ns: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

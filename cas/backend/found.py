@@ -36,15 +36,20 @@ class FoundObject:
 def found_object(path: str, entry: Mapping[str, Any]) -> FoundObject:
     """Read what a driver says of the object at `path`; a field that makes no sense is unknown."""
     size = entry.get("size")
-    times = (_as_ns(entry[name]) for name in _TIMES if name in entry)
     marks = (_as_mark(entry[name]) for name in _MARKS if name in entry)
     return FoundObject(
         path=path,
         is_file=entry.get("type", "file") == "file",
         size=int(size) if isinstance(size, int | float) else None,
-        mtime_ns=next((time for time in times if time is not None), None),
+        mtime_ns=found_time(entry),
         mark=next((mark for mark in marks if mark), ""),
     )
+
+
+def found_time(entry: Mapping[str, Any]) -> int | None:
+    """Return when an object was written, in nanoseconds since the epoch, if a driver tells."""
+    times = (as_ns(entry[name]) for name in _TIMES if name in entry)
+    return next((time for time in times if time is not None), None)
 
 
 def _as_mark(value: object) -> str:
@@ -52,7 +57,8 @@ def _as_mark(value: object) -> str:
     return str(value).removeprefix("W/").strip('"') if isinstance(value, str | int) else ""
 
 
-def _as_ns(value: object) -> int | None:
+def as_ns(value: object) -> int | None:
+    """Return a time, as any driver has it, in nanoseconds since the epoch; None if it is none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

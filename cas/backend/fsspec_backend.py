@@ -34,6 +34,7 @@ from cas.backend.drivers import (
     takes_chunk_size,
 )
 from cas.backend.failures import as_cas_error
+from cas.backend.found import found_time
 from cas.backend.open_driver import open_filesystem
 from cas.backend.walking import find_files
 from cas.environment import random_bytes
@@ -255,9 +256,8 @@ class FsspecBackend:
         for path, entry in found.items():
             name = path.lstrip("/")
             if name.startswith(start) and not name.startswith(staging) and entry["type"] == "file":
-                yield StoredObject(
-                    name[len(self._root.lstrip("/")) :].lstrip("/"), int(entry["size"] or 0)
-                )
+                key = name[len(self._root.lstrip("/")) :].lstrip("/")
+                yield StoredObject(key, int(entry["size"] or 0), found_time(entry))
 
     def _read_error(self, error: Exception, key: str) -> Exception:
         """Return what a failed read means; servers of files have many words for "a folder"."""

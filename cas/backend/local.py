@@ -151,8 +151,10 @@ class LocalBackend:
                             folders.append(start + entry.name)
                     elif sizes and entry.is_file(follow_symlinks=False):
                         with suppress(FileNotFoundError):  # deleted since: then it is not there
-                            size = entry.stat(follow_symlinks=False).st_size
-                            found.append(StoredObject(start + entry.name, size))
+                            status = entry.stat(follow_symlinks=False)
+                            found.append(
+                                StoredObject(start + entry.name, status.st_size, status.st_mtime_ns)
+                            )
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:

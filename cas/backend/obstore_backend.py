@@ -28,6 +28,7 @@ from cas.backend.base import (
     check_prefix,
 )
 from cas.backend.failures import as_cas_error
+from cas.backend.found import as_ns
 from cas.backend.obstore_failures import (
     explain,
     is_missing_bucket,
@@ -143,7 +144,9 @@ class ObstoreBackend:
         def ask() -> list[StoredObject]:
             pages = obstore.list(self._store, folder, chunk_size=LIST_PAGE)
             found = [
-                StoredObject(meta["path"][start:], meta["size"]) for page in pages for meta in page
+                StoredObject(meta["path"][start:], meta["size"], as_ns(meta["last_modified"]))
+                for page in pages
+                for meta in page
             ]
             return [one for one in found if not one.key.startswith(f"{STAGING_FOLDER}/")]
 

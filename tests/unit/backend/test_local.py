@@ -367,3 +367,13 @@ def test_a_folder_is_no_object_to_delete_whatever_the_system_says(tmp_path, monk
     backend.delete("a")
 
     assert backend.get("a/b") == b"x"
+
+
+def test_a_listing_tells_when_an_object_was_stored(tmp_path):
+    """Collectors guess by it who is still at work."""
+    backend = LocalBackend(tmp_path)
+    backend.put("a/key", [b"x"])
+
+    (stored,) = backend.list_objects("a")
+
+    assert stored.modified_ns == (tmp_path / "a" / "key").stat().st_mtime_ns
