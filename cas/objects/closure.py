@@ -6,12 +6,11 @@ never changes, so each distinct page is read once, and noted on this machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 
@@ -30,13 +29,11 @@ from cas.objects.id_sets import GrowingSet, Ids, ids_of, no_ids, sort_ids
 from cas.objects.page_notes import PageNotes
 from cas.objects.parts import StoreParts
 from cas.objects.versions import SlotListing, read_root_location
+from cas.objects.workers import Workers
 
 READERS = 32
 # Bounds what is in memory: roots of millions of files take some hundred KiB each.
 _AT_ONCE = 64
-
-_Item = TypeVar("_Item")
-_Answer = TypeVar("_Answer")
 
 
 class Unreadable(Enum):
@@ -79,9 +76,7 @@ class ClosureReader:
         self._notes = PageNotes(parts.state_dir, parts.config.store_id)
         if threads is None:
             threads = parts.jobs if parts.backend.capabilities.local else READERS
-        self._pool = (
-            ThreadPoolExecutor(threads, thread_name_prefix="cas-closure") if threads > 1 else None
-        )
+        self._workers = Workers(threads, "cas-closure")
 
     def of_root(
         self, location: PageLocation, *, unreadable: Unreadable = Unreadable.STOP
@@ -110,7 +105,7 @@ class ClosureReader:
             UnsupportedError: a later cas wrote it.
             BackendError: the storage failed.
         """
-        search = _Search(self._read, self._notes, self._map, unreadable)
+        search = _Search(self._read, self._notes, self._workers, unreadable)
         waiting = iter(locations)
         while some := list(islice(waiting, _AT_ONCE)):
             search.follow(some)
@@ -118,8 +113,7 @@ class ClosureReader:
 
     def close(self) -> None:
         """End threads and close the notes."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._workers.close()
         self._notes.close()
 
     def __enter__(self) -> Self:
@@ -135,9 +129,6 @@ class ClosureReader:
             return place_root(decode_root(content, location.page_id), location)
         return sort_ids(page_blob_ids(content, location.page_id))
 
-    def _map(self, act: Callable[[_Item], _Answer], items: Sequence[_Item]) -> Iterator[_Answer]:
-        return map(act, items) if self._pool is None else self._pool.map(act, items)
-
 
 class _Search:
     """One search: what was found so far."""
@@ -146,15 +137,12 @@ class _Search:
         self,
         read: Callable[[PageLocation], Root | Ids],
         notes: PageNotes,
-        mapper: Callable[
-            [Callable[[PageLocation], Root | Ids | CorruptionError], Sequence[PageLocation]],
-            Iterator[Root | Ids | CorruptionError],
-        ],
+        workers: Workers,
         unreadable: Unreadable,
     ) -> None:
         self._read_one = read
         self._notes = notes
-        self._map = mapper
+        self._workers = workers
         self._unreadable = unreadable
         self._data = GrowingSet()
         self._meta = GrowingSet()
@@ -182,7 +170,9 @@ class _Search:
         known = self._notes.load(by_id)
         unknown = [one for raw, one in by_id.items() if raw not in known]
         found, roots = {}, []
-        for location, answer in zip(unknown, self._map(self._try_read, unknown), strict=True):
+        for location, answer in zip(
+            unknown, self._workers.map(self._try_read, unknown), strict=True
+        ):
             if isinstance(answer, CorruptionError):
                 self._fail(answer)
             elif isinstance(answer, Root):

@@ -22,7 +22,8 @@ from cas.objects.blob_list import BlobRef
 
 MERGE_WIDTH = 8
 READ_THREADS = 8
-MAXIMUM_MERGED_ENTRIES = 1 << 26
+# 192 MiB, of chunks of 1 TiB: merging and rewriting one takes four times as much memory.
+MAXIMUM_MERGED_ENTRIES = 1 << 24
 # A segment that is read in part is never read thinner than 1 entry in 16: measured cold loss at
 # that density is under 1 % on folders and under 7 % on tars.
 THINNEST_SHIFT = 4

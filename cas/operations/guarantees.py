@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cas.errors import ErrorCode, UnsupportedError
+from cas.format.config import check_features
 from cas.objects.parts import StoreParts
 
 
@@ -20,6 +21,29 @@ def require_create_if_absent(parts: StoreParts, act: str) -> None:
             code=ErrorCode.MISSING_GUARANTEE,
             hint="put and get work there, with one writer at a time; rm needs a storage that never "
             "overwrites when asked not to",
+        )
+
+
+def require_collection(parts: StoreParts, *, exclusive: bool) -> None:
+    """Raise unless garbage can be collected here without harm to others.
+
+    Args:
+        exclusive: the caller vouches that nobody else works on the store.
+
+    Raises:
+        UnsupportedError: the store needs features that this release does not know, or its storage
+            does not keep two writers apart (MISSING_GUARANTEE).
+    """
+    check_features(parts.config, "gc")
+    if exclusive:
+        return
+    require_able_client(parts)
+    if not parts.config.create_if_absent:
+        raise UnsupportedError(
+            f"{parts.backend.url} cannot be collected while others may use it: its storage does "
+            "not keep two writers apart",
+            code=ErrorCode.MISSING_GUARANTEE,
+            hint="make sure that nobody else uses the store, then: cas gc --exclusive",
         )
 
 

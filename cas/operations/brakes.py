@@ -1,0 +1,58 @@
+"""Brakes of a collection: against bugs and storages that answer wrongly, not against races."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cas.errors import ErrorCode, RefusedError
+
+
+class BrakeKind(StrEnum):
+    """Why a collection stops before it deletes; the name is what overrides it."""
+
+    TOO_MUCH = "too-much"
+    MISSING_BLOB = "missing-blob"
+    UNREADABLE_PAGE = "unreadable-page"
+    SHORT_LISTING = "short-listing"
+    YOUNG_LOSS = "young-loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """A brake that holds, and what it saw."""
+
+    kind: BrakeKind
+    message: str
+
+
+_SHOWN = 4
+_ADVICE = {
+    BrakeKind.TOO_MUCH: "if that is what was deleted on purpose",
+    BrakeKind.MISSING_BLOB: "first restore what is missing, or delete the versions; if it is lost",
+    BrakeKind.UNREADABLE_PAGE: "first restore the object, or delete the version; if it is lost",
+    BrakeKind.SHORT_LISTING: "first find out why the storage lists less than there is; if it is gone",
+    BrakeKind.YOUNG_LOSS: "first find out who deletes objects of this store besides cas; if none does",
+}
+
+
+def refuse(brakes: Sequence[Brake], overrides: Iterable[BrakeKind]) -> None:
+    """Raise if a brake holds that is not overridden.
+
+    Raises:
+        RefusedError: saying why, and what overrides it (BRAKE).
+    """
+    allowed = set(overrides)
+    holding = [brake for brake in brakes if brake.kind not in allowed]
+    if not holding:
+        return
+    kinds = list(dict.fromkeys(brake.kind for brake in holding))
+    shown = "; ".join(brake.message for brake in holding[:_SHOWN])
+    more = f"; and {len(holding) - _SHOWN} more" if len(holding) > _SHOWN else ""
+    flags = " ".join(f"--override {kind.value}" for kind in kinds)
+    raise RefusedError(
+        f"nothing was deleted: {shown}{more}",
+        code=ErrorCode.BRAKE,
+        hint=f"{_ADVICE[kinds[0]]}: {flags}",
+    )

@@ -1,0 +1,133 @@
+"""What a collection is told, what it plans, and what it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cas.format.collection import MAX_SET_IDS
+from cas.model.ids import SessionId
+from cas.model.progress import Cancel, ProgressSink
+from cas.objects.id_sets import Ids
+from cas.operations.brakes import Brake, BrakeKind
+
+DAY_SECONDS = 86_400
+DEFAULT_GRACE_SECONDS = 7 * DAY_SECONDS
+# Old clients' facts are good for as many runs; each takes a few keys of a listing.
+KEPT_RUNS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectOptions:
+    """How garbage is collected.
+
+    Attributes:
+        grace_seconds: a writer that stored something more recently is taken to be alive, and what
+            was stored more recently is left, unless a purged version names it. Any value is safe.
+        explain: say of every version why it is kept.
+        overrides: brakes that do not hold.
+        exclusive: nobody else works on the store; for storages that do not keep two writers apart.
+        threads: requests at once; None takes what suits the storage, 1 makes one after the other.
+        kept_runs: records of so many runs stay in the log.
+        run_ids: blobs that one run takes at most.
+        progress: told how far it is.
+        cancel: stops it, between two steps.
+    """
+
+    grace_seconds: float = DEFAULT_GRACE_SECONDS
+    explain: bool = False
+    overrides: frozenset[BrakeKind] = frozenset()
+    exclusive: bool = False
+    threads: int | None = None
+    kept_runs: int = KEPT_RUNS
+    run_ids: int = MAX_SET_IDS
+    progress: ProgressSink | None = None
+    cancel: Cancel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Some blobs, and the bytes that they take."""
+
+    blobs: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A part of what would go.
+
+    Attributes:
+        why: `purged` (a version of the artifact was), `interrupted` (its writer is gone), or
+            `unreferenced` (nothing tells any more whose it was).
+        artifact: whose it was, if that is known.
+    """
+
+    why: str
+    artifact: str | None
+    space: Space
+
+
+@dataclass(frozen=True, slots=True)
+class KeptVersion:
+    """A version, and why it keeps its blobs."""
+
+    ref: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CollectionPlan:
+    """What a collection would do.
+
+    Attributes:
+        store: everything there is.
+        garbage: what would be deleted.
+        shares: the same, by where it came from.
+        young: what nothing needs, but is younger than the grace.
+        announced: what only writers and readers at work need.
+        dead_sessions: sessions whose writers seem to be gone.
+        live_sessions: how many others there are.
+        open_runs: runs that nobody has ended.
+        kept: why each version is kept, if that was asked for.
+        brakes: what would keep it from deleting anything.
+        candidates: ids of the garbage, uint8[n, 32], increasing.
+    """
+
+    store: Space
+    garbage: Space
+    shares: tuple[Share, ...]
+    young: Space
+    announced: Space
+    dead_sessions: tuple[SessionId, ...]
+    live_sessions: int
+    open_runs: tuple[int, ...]
+    kept: tuple[KeptVersion, ...]
+    brakes: tuple[Brake, ...]
+    candidates: Ids = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CollectionOutcome:
+    """What a collection did.
+
+    Attributes:
+        plan: what it set out to do.
+        deleted: what it deleted, what earlier runs had left over included.
+        cleared: blobs that turned out to be needed after all.
+        runs: numbers of the runs that it opened.
+        ended_runs: earlier runs that it abandoned or finished.
+        settled: sessions whose writers were gone, whose leavings it took away.
+        voided: slots that those will never fill, as `name:v3`.
+        floor: records of runs up to it have expired.
+        seconds: how long it took.
+    """
+
+    plan: CollectionPlan
+    deleted: Space
+    cleared: int
+    runs: tuple[int, ...]
+    ended_runs: tuple[int, ...]
+    settled: tuple[SessionId, ...]
+    voided: tuple[str, ...]
+    floor: int
+    seconds: float

@@ -1,0 +1,208 @@
+"""What a collection would delete, and what keeps the rest: step G1 of specs/protocol/collection.md.
+
+Any set of candidates is safe, since a run looks again at what is needed after it has condemned them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cas.errors import CorruptionError
+from cas.format.collection import listed_rows
+from cas.format.encoding import ID_BYTES
+from cas.model.ids import SessionId
+from cas.objects.closure import Unreadable
+from cas.objects.collection_log import LogListing, list_log
+from cas.objects.id_sets import Ids, sort_ids, unite, view_sorted
+from cas.objects.known_slots import KnownSlots
+from cas.objects.listed_sessions import ListedIntent, list_intents, read_intents
+from cas.objects.parts import StoreParts
+from cas.objects.stored_blobs import StoredBlobs
+from cas.operations.brakes import Brake, BrakeKind
+from cas.operations.collection_outcomes import (
+    CollectionPlan,
+    CollectOptions,
+    KeptVersion,
+    Share,
+    Space,
+)
+from cas.operations.end_runs import runs_without_end
+from cas.operations.explain_kept import explain_kept, read_live_aliases
+from cas.operations.find_live import FoundVersion
+from cas.operations.short_listings import check_known, known_from_records
+from cas.operations.survey import Survey
+
+LARGEST_SHARE = 0.3
+
+Rows = NDArray[np.bool_]
+Sessions = Mapping[SessionId, Sequence[ListedIntent]]
+
+
+def plan_collection(parts: StoreParts, options: CollectOptions) -> CollectionPlan:
+    """Return what a collection would do, without writing anything to the store.
+
+    Raises:
+        UnsupportedError: a later cas wrote something that must be understood.
+        BackendError: the storage failed.
+    """
+    with Survey(parts, options) as survey:
+        return Planning(survey).plan()
+
+
+class Planning:
+    """Makes the plan of one collection, and keeps what the collection needs afterwards.
+
+    Attributes:
+        stored: the blobs as they were listed.
+        dead: sessions whose writers seem to be gone.
+    """
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+        self._live = survey.live
+        survey.step("list")
+        # First of all: what is listed and is needed by nobody found later is garbage or young.
+        self.stored = survey.list_blobs()
+        self._log = list_log(survey.backend)
+        sessions = list_intents(survey.backend)
+        self.dead: Sessions = {
+            session: intents
+            for session, intents in sessions.items()
+            if survey.grace.seems_dead(intents)
+        }
+        survey.step("mark")
+        alive = {one: intents for one, intents in sessions.items() if one not in self.dead}
+        self._live_sessions = len(alive)
+        self._live.add_intents(alive)
+        self._live.add_versions()
+
+    def plan(self) -> CollectionPlan:
+        """Return the plan; raises as `plan_collection` does."""
+        stored = self.stored
+        needed = stored.among(self._live.needed.ids())
+        announced = stored.among(self._live.announced.ids()) & ~needed
+        unneeded = ~needed & ~announced
+        purged = stored.among(self._purged_ids())
+        young = unneeded & ~purged & (stored.times > self._survey.grace.since_ns)
+        garbage = unneeded & ~young
+        aliases = read_live_aliases(self._survey, self._live.listings)
+        known = KnownSlots(self._survey.parts.state_dir, self._survey.parts.config.store_id)
+        brakes = [*self._live.brakes, *self._missing(), *self._short(known, aliases)]
+        if not brakes:
+            known.save(self._live.listings.values())
+        brakes += self._too_much(garbage)
+        kept: Sequence[KeptVersion] = ()
+        if self._survey.options.explain:
+            store_id = self._survey.parts.config.store_id
+            kept = explain_kept(self._live.versions, aliases, store_id)
+        return CollectionPlan(
+            store=Space(len(stored), stored.bytes),
+            garbage=_space(stored, garbage),
+            shares=tuple(self._shares(garbage)),
+            young=_space(stored, young),
+            announced=_space(stored, announced),
+            dead_sessions=tuple(self.dead),
+            live_sessions=self._live_sessions,
+            open_runs=tuple(runs_without_end(self._log)),
+            kept=tuple(kept),
+            brakes=tuple(brakes),
+            candidates=sort_ids(stored.ids[garbage]),
+        )
+
+    # -- what goes
+
+    def _purged_versions(self) -> list[FoundVersion]:
+        """Purged versions of which the root is still there."""
+        purged = [one for one in self._live.versions.values() if one.is_purged]
+        roots = np.frombuffer(b"".join(one.root.blob_id.raw for one in purged), np.uint8)
+        there = listed_rows(self.stored.ids, roots.reshape(-1, ID_BYTES))
+        return [one for one, is_there in zip(purged, there.tolist(), strict=True) if is_there]
+
+    def _purged_ids(self) -> Ids:
+        return self._survey.needs_of(self._purged_versions())
+
+    def _shares(self, garbage: Rows) -> Iterator[Share]:
+        """Say where the garbage came from; each blob counts once, for the first that had it."""
+        left = garbage.copy()
+        by_artifact: dict[str, list[FoundVersion]] = {}
+        for one in self._purged_versions():
+            by_artifact.setdefault(str(one.record.artifact), []).append(one)
+        for artifact, versions in sorted(by_artifact.items()):
+            yield from self._share("purged", artifact, self._survey.needs_of(versions), left)
+        for artifact_of_session, ids in self._dead_ids():
+            yield from self._share("interrupted", artifact_of_session, ids, left)
+        if left.any():
+            space = _space(self.stored, left)
+            yield Share(why="unreferenced", artifact=None, space=space)
+
+    def _share(self, why: str, artifact: str | None, ids: Ids, left: Rows) -> Iterator[Share]:
+        mine = left & self.stored.among(ids)
+        if mine.any():
+            left &= ~mine
+            yield Share(why=why, artifact=artifact, space=_space(self.stored, mine))
+
+    def _dead_ids(self) -> Iterator[tuple[str | None, Ids]]:
+        """Yield what each dead session named, and for which artifact it was."""
+        for intents in self.dead.values():
+            artifact, ids = None, []
+            try:
+                for _, intent in read_intents(self._survey.backend, intents, self._survey.workers):
+                    if intent is None:
+                        continue
+                    artifact = intent.artifact or artifact
+                    ids += [view_sorted(intent.blob_ids), view_sorted(intent.meta_ids)]
+                    behind = self._survey.closures.of_locations(
+                        intent.pages, unreadable=Unreadable.IGNORE
+                    )
+                    ids += [behind.data_ids, behind.meta_ids]
+            except CorruptionError:
+                pass  # whoever settles the session finds out
+            yield artifact, unite(*ids)
+
+    # -- what brakes
+
+    def _missing(self) -> Iterator[Brake]:
+        versions = [one for one in self._live.versions.values() if not one.is_purged]
+        for one, gone in self._survey.missing(versions, self._live.needed.ids(), self.stored):
+            yield Brake(BrakeKind.MISSING_BLOB, f"{one.ref} {lacks(gone)}")
+
+    def _short(
+        self, known: KnownSlots, aliases: Mapping[str, Mapping[str, int]]
+    ) -> Iterator[Brake]:
+        """Find what something speaks of and no listing shows."""
+        listings = self._live.listings
+        yield from check_known(listings, known.load(), by="an earlier collection")
+        records = [one.record for one in self._live.versions.values()]
+        for ref, named in known_from_records(records, self._survey.parts.config.store_id):
+            yield from check_known(listings, named, by=ref)
+        for artifact, targets in aliases.items():
+            for alias, number in targets.items():
+                yield from check_known(listings, {artifact: number + 1}, by=f"its alias {alias!r}")
+        yield from _log_brake(self._log, max((record.stamp for record in records), default=0))
+
+    def _too_much(self, garbage: Rows) -> Iterator[Brake]:
+        size, total = int(self.stored.sizes[garbage].sum()), self.stored.bytes
+        if size > LARGEST_SHARE * total:
+            share = f"{100 * size / total:.0f} % of the bytes in the store"
+            limit = f"more than {100 * LARGEST_SHARE:.0f} %"
+            yield Brake(BrakeKind.TOO_MUCH, f"{share} would go, {limit}")
+
+
+def lacks(gone: Ids) -> str:
+    """Say which blobs are missing."""
+    names = ", ".join(row.tobytes().hex()[:12] for row in gone[:3])
+    more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+    return f"needs blobs that are not there: {names}{more}"
+
+
+def _log_brake(log: LogListing, stamp: int) -> Iterator[Brake]:
+    if log.newest < stamp:
+        message = f"the log of collections ends at run {log.newest}, and a version knows of {stamp}"
+        yield Brake(BrakeKind.SHORT_LISTING, message)
+
+
+def _space(stored: StoredBlobs, rows: Rows) -> Space:
+    return Space(int(rows.sum()), int(stored.sizes[rows].sum()))

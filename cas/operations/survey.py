@@ -1,0 +1,99 @@
+"""What a collector looks at: the store as it is, and who needs what of it.
+
+Spec: specs/protocol/collection.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from cas.format.version import MoveKind
+from cas.model.progress import Progress
+from cas.objects.closure import READERS, ClosureReader, Unreadable
+from cas.objects.id_sets import Ids, unite, within, without
+from cas.objects.parts import StoreParts
+from cas.objects.stored_blobs import StoredBlobs, list_stored_blobs
+from cas.objects.versions import list_slots, read_last_move
+from cas.objects.workers import Workers
+from cas.operations.brakes import BrakeKind
+from cas.operations.collection_outcomes import CollectOptions
+from cas.operations.find_live import FoundVersion, LiveSearch
+from cas.operations.settle_sessions import Grace
+
+
+class Survey:
+    """One collector's view of a store. For one thread; threads of its own read for it."""
+
+    def __init__(self, parts: StoreParts, options: CollectOptions) -> None:
+        threads = options.threads
+        if threads is None:
+            threads = parts.jobs if parts.backend.capabilities.local else READERS
+        self.parts = parts
+        self.options = options
+        self.backend = parts.backend
+        self.grace = Grace(parts, options.grace_seconds)
+        self.workers = Workers(threads, "cas-gc")
+        self.closures = ClosureReader(parts, threads=threads)
+        self.live = LiveSearch(
+            parts,
+            self.workers,
+            self.closures,
+            ignore_unreadable=BrakeKind.UNREADABLE_PAGE in options.overrides,
+        )
+
+    def step(self, phase: str, *, done: int = 0, total: int = 0) -> None:
+        """Tell how far it is; stop here if that was asked for."""
+        options = self.options
+        if options.cancel is not None:
+            options.cancel.check()
+        if options.progress is not None:
+            options.progress(Progress(phase=phase, done_bytes=done, total_bytes=total))
+
+    def list_blobs(self) -> StoredBlobs:
+        """List every blob there is."""
+        return list_stored_blobs(self.backend, self.workers)
+
+    def needs_of(self, versions: Sequence[FoundVersion]) -> Ids:
+        """Return what versions need, as far as it can be read."""
+        roots = [one.root for one in versions]
+        closure = self.closures.of_locations(roots, unreadable=Unreadable.IGNORE)
+        return unite(closure.data_ids, closure.meta_ids)
+
+    def missing(
+        self, versions: Sequence[FoundVersion], needed: Ids, listed: StoredBlobs
+    ) -> list[tuple[FoundVersion, Ids]]:
+        """Return which versions need blobs that are not there, and these.
+
+        Args:
+            needed: what the versions need together.
+            listed: a listing; what it does not show may be younger, so another look is taken.
+        """
+        lacking = without(needed, listed.ids)
+        if len(lacking):
+            lacking = without(lacking, self.list_blobs().ids)
+        if len(lacking) == 0:
+            return []
+        found = []
+        for one in versions:
+            gone = within(lacking, self.needs_of([one]))
+            if len(gone) and not self._was_purged(one):
+                found.append((one, gone))
+        return found
+
+    def _was_purged(self, version: FoundVersion) -> bool:
+        """Tell whether somebody took it out of the store meanwhile."""
+        record = version.record
+        listing = list_slots(self.backend, record.artifact)
+        return read_last_move(self.backend, listing, record.number) is MoveKind.PURGE
+
+    def close(self) -> None:
+        """End the threads."""
+        self.workers.close()
+        self.closures.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
