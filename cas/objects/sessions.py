@@ -5,6 +5,7 @@ Spec: specs/protocol/put.md, specs/format/09-session.md
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from cas.backend.base import Backend
@@ -14,6 +15,8 @@ from cas.format import keys
 from cas.format.session import Intent, encode_intent
 from cas.model.ids import SESSION_ID_BYTES, SessionId
 
+DELETE_THREADS = 4
+
 
 class WriterSession:
     """One writer's run. Every intent goes under a new key; all are deleted together at the end."""
@@ -22,6 +25,7 @@ class WriterSession:
         self._backend = backend
         self._next = 0
         self._keys: list[str] = []
+        self._deletions: list[Future[None]] = []
         self.id = SessionId(random_bytes(SESSION_ID_BYTES))
         # The slot that the first final intent named. Later ones keep it, since a collector that
         # settles this session walks up from there.
@@ -58,10 +62,25 @@ class WriterSession:
         """Leave the intents to a collector: this session's slot is not settled."""
         self._keys.clear()
 
+    def begin_close(self) -> None:
+        """Begin to delete the intents, now that nothing needs them; `close` waits for that.
+
+        Threads of a pool are waited for when the interpreter exits, so none is lost then.
+        """
+        if not self._keys:
+            return
+        pool = ThreadPoolExecutor(DELETE_THREADS, thread_name_prefix="cas-session")
+        self._deletions += [pool.submit(self._delete, key) for key in reversed(self._keys)]
+        self._keys.clear()
+        pool.shutdown(wait=False)
+
     def close(self) -> None:
         """Delete the intents. What cannot be deleted is left to a collector."""
-        while self._keys:
-            # A leftover intent only delays collection; the next run settles the session.
-            with suppress(BackendError):
-                self._backend.delete(self._keys[-1])
-            self._keys.pop()
+        self.begin_close()
+        while self._deletions:
+            self._deletions.pop().result()
+
+    def _delete(self, key: str) -> None:
+        # A leftover intent only delays collection; the next run settles the session.
+        with suppress(BackendError):
+            self._backend.delete(key)

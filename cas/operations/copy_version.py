@@ -92,6 +92,7 @@ def _copy_version(
         with store_copy((source, pinned), target, options, session, found, meter) as stored:
             commit = Commit(target, chosen.name, session, found, stored)
             record = commit.run(_description(pinned), must_follow=False)
+            session.begin_close()  # beside what is left to do
             stored.save_journal(record.stamp)
             stored.merge_index()
             return _created(chosen, record, stored), ()

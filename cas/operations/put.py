@@ -59,15 +59,16 @@ def put(
                 return _outcome(stored, base.record, created=False)
             _refuse_nothing(stored, options)
             record = _commit(parts, artifact, options, session, found, stored)
+            session.begin_close()  # beside what is left to do
             stored.save_journal(record.stamp)
             stored.merge_index()
             return _outcome(stored, record, created=True)
 
     try:
         outcome = until_committed(artifact, attempt)
+        moved = move_aliases(parts, artifact, outcome.number, outcome.digest, aliases)
     finally:
         session.close()
-    moved = move_aliases(parts, artifact, outcome.number, outcome.digest, aliases)
     return replace(
         outcome,
         aliases=tuple(str(move.alias) for move in moved),

@@ -20,7 +20,6 @@ from cas.model.ids import PageId
 from cas.model.progress import Cancel
 from cas.objects.base_version import Surroundings
 from cas.objects.collection_log import condemned_by_open_runs
-from cas.objects.index import load_index
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.operations.copy_meter import CopyMeter
@@ -29,7 +28,7 @@ from cas.operations.match_pages import BasePages, CopiedPage, files_to_carry, ma
 from cas.operations.pinned import PinnedVersion
 from cas.operations.store_tree import open_journal
 from cas.operations.stored_tree import NewPage, StoredTree
-from cas.operations.upload_tree import SMALLEST_INDEX_BYTES, WAIT_SECONDS, load_base
+from cas.operations.upload_tree import WAIT_SECONDS, load_base, read_index
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.carrying import Carrier, CarryTools, TargetLookup
 from cas.transfer.dedup import PRELOADED_CHUNKS, Deduplicator, Facts
@@ -82,12 +81,8 @@ def open_dedup(
     target: StoreParts, stored: StoredTree, facts: Facts, pool: ThreadPoolExecutor
 ) -> Deduplicator:
     """Load the target's index, and the tables of blobs that interrupted writers left there."""
-    stored.index = load_index(
-        target.backend,
-        floor=facts.floor,
-        budget_bytes=max(SMALLEST_INDEX_BYTES, target.memory_bytes // 4),
-    )
-    dedup = Deduplicator(target.tables, stored.index, stored.blobs, facts, pool)
+    index = stored.index = read_index(target, facts)
+    dedup = Deduplicator(target.tables, lambda: index, stored.blobs, facts, pool)
     if stored.journal is not None:
         stored.resumed = stored.journal.unpublished_blobs(target.clock.now_ns())
     dedup.load(stored.resumed, chunk_limit=PRELOADED_CHUNKS)

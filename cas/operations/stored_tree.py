@@ -60,6 +60,7 @@ class StoredTree:
 
     Attributes:
         sending: what is under way, if anything is.
+        is_small: so little is to be read that the index is not worth asking, nor adding to.
         pages: every page of the version, in path order.
         blobs: the blobs that the pages speak of, and those of this put.
         sent: data blobs that this put stored.
@@ -73,6 +74,7 @@ class StoredTree:
     started_ns: int
     takes_notes: bool = True
     sending: Sending | None = None
+    is_small: bool = False
     index: Index | None = None
     resumed: list[BlobRef] = field(default_factory=list)
     blobs: BlobList = field(default_factory=BlobList)
@@ -138,9 +140,12 @@ class StoredTree:
         )
 
     def write_segment(self, stamp: int) -> None:
-        """Write an index segment of the blobs that no segment of this put names yet."""
+        """Write an index segment of the blobs that no segment of this put names yet.
+
+        Of a small put there is none: the next one loads the tables of the version it made.
+        """
         fresh = self.sent[self.segmented :]
-        if not fresh:
+        if not fresh or self.is_small:
             return
         segment = build_segment(
             self.session.id, stamp, [(blob.ref, blob.chunk_ids) for blob in fresh]

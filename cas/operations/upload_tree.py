@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -12,7 +12,7 @@ from cas.format.manifest import Page
 from cas.model.progress import Cancel, Progress
 from cas.objects.base_version import BaseVersion
 from cas.objects.blob_list import BlobRef
-from cas.objects.index import load_index
+from cas.objects.index import Index, load_index
 from cas.objects.parts import StoreParts
 from cas.operations.outcomes import PutOptions
 from cas.operations.stored_tree import StoredTree
@@ -62,12 +62,10 @@ class TreeUpload:
             stamp=facts.stamp,
             on_stored=stored.note_stored,
         )
-        stored.index = load_index(
-            parts.backend,
-            floor=facts.floor,
-            budget_bytes=max(SMALLEST_INDEX_BYTES, parts.memory_bytes // 4),
+        self._index = begin_index(parts, facts, stored)
+        self._dedup = Deduplicator(
+            parts.tables, self._index.result, stored.blobs, facts, self._pool
         )
-        self._dedup = Deduplicator(parts.tables, stored.index, stored.blobs, facts, self._pool)
         tools = UploadTools(
             cutter=parts.cutter,
             dedup=self._dedup,
@@ -126,6 +124,7 @@ class TreeUpload:
         stored.note_sent(writer.collect())
         self._report()
         if is_done:
+            stored.index = self._index.result()
             stored.stored_bytes = writer.stored_bytes
             stored.sent_bytes += writer.sent_bytes
         return is_done
@@ -141,6 +140,7 @@ class TreeUpload:
     ) -> None:
         self._writer.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        wait([self._index])
         self._stored.note_sent(self._writer.collect())
 
     def _advance(self) -> None:
@@ -166,6 +166,30 @@ class TreeUpload:
                 sent_bytes=self._stored.sent_bytes + self._writer.sent_bytes,
             )
         )
+
+
+def begin_index(parts: StoreParts, facts: Facts, stored: StoredTree) -> Future[Index]:
+    """Begin to read the index, beside the tables of the base version and the first files.
+
+    A small put does without.
+    """
+    if stored.is_small:
+        nothing: Future[Index] = Future()
+        nothing.set_result(Index(()))
+        return nothing
+    reader = ThreadPoolExecutor(1, thread_name_prefix="cas-index")
+    reading = reader.submit(read_index, parts, facts)
+    reader.shutdown(wait=False)
+    return reading
+
+
+def read_index(parts: StoreParts, facts: Facts) -> Index:
+    """Read as much of the index as memory allows."""
+    return load_index(
+        parts.backend,
+        floor=facts.floor,
+        budget_bytes=max(SMALLEST_INDEX_BYTES, parts.memory_bytes // 4),
+    )
 
 
 def load_base(

@@ -52,12 +52,15 @@ class Facts:
 
 
 class Deduplicator:
-    """Finds chunks in the store. Not thread-safe; loads tables in parallel on `pool`."""
+    """Finds chunks in the store. Not thread-safe; loads tables in parallel on `pool`.
+
+    `index` gives the index, which may still be on its way, when a chunk is in no table loaded so far.
+    """
 
     def __init__(
         self,
         tables: TableReader,
-        index: Index,
+        index: Callable[[], Index],
         blobs: BlobList,
         facts: Facts,
         pool: ThreadPoolExecutor,
@@ -104,7 +107,9 @@ class Deduplicator:
         unknown = np.flatnonzero((blobs < 0) & is_chunk)
         # A blob that is gone or condemned must not hide that the chunk was stored again since.
         for copy in range(MAXIMUM_COPIES):
-            if len(unknown) == 0 or not (candidates := self._index.candidates(ids[unknown], copy)):
+            if len(unknown) == 0 or not (
+                candidates := self._index().candidates(ids[unknown], copy)
+            ):
                 break
             if self.load(candidates):
                 blobs[unknown], chunks[unknown] = self._map.find(ids[unknown])

@@ -414,10 +414,11 @@ def test_a_collector_that_always_condemns_ends_in_a_clear_error(scene):
     runs = iter(range(1, 100))
 
     class Collecting(FaultyBackend):
-        def _begin(self, kind, key):
-            if kind == "put" and key.startswith("sessions/"):
-                condemn(scene.truth, "blobs", run=next(runs))
-            return super()._begin(kind, key)
+        def put(self, key, parts):
+            if key.startswith("sessions/"):
+                intent = decode_intent(b"".join(parts), what=key)
+                condemn(scene.truth, run=next(runs), ids=ids_of(intent.blob_ids))
+            super().put(key, parts)
 
     with pytest.raises(cas.ConflictError) as caught:
         scene.put(tree, Collecting(scene.truth))

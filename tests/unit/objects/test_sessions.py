@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from cas.backend.memory import MemoryBackend
@@ -45,6 +47,27 @@ def test_every_intent_has_a_key_of_its_own(backend):
 
     assert listed(backend) == [keys.intent_key(session.id, k) for k in range(3)]
     assert decode_intent(backend.get(listed(backend)[2]), what="intent").k == 2
+
+
+def test_intents_are_deleted_side_by_side_while_the_caller_goes_on(backend):
+    """Each deletion waits until all have begun; closing waits for them."""
+    gate = threading.Barrier(4)
+
+    class Waiting(FaultyBackend):
+        def delete(self, key):
+            gate.wait(20)
+            super().delete(key)
+
+    session = WriterSession(Waiting(backend))
+    for _ in range(3):
+        session.put_intent(intent(session))
+
+    session.begin_close()
+    left = len(listed(backend))
+    gate.wait(20)
+    session.close()
+
+    assert (left, listed(backend)) == (3, [])
 
 
 def test_closing_deletes_its_own_intents_only(backend):

@@ -78,7 +78,7 @@ def make(backend):
                 bad_blobs=frozenset(bad),
             )
             tables = TableReader(backend)
-            return Deduplicator(tables, index or Index(()), BlobList(), facts, pool)
+            return Deduplicator(tables, lambda: index or Index(()), BlobList(), facts, pool)
 
         yield make
 

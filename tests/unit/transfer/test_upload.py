@@ -109,7 +109,7 @@ def prepare():
             )
             tools = UploadTools(
                 cutter=cutter or Cutter(PROFILE),
-                dedup=Deduplicator(TableReader(backend), Index(()), blobs, facts, pool),
+                dedup=Deduplicator(TableReader(backend), lambda: Index(()), blobs, facts, pool),
                 writer=writer,
                 pool=pool,
                 budget=budget,
