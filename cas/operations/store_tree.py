@@ -31,10 +31,6 @@ from cas.transfer.rows import EntryColumns
 from cas.transfer.stream import stream_tree
 from cas.transfer.tree import LocalTree, scan_tree
 
-# To store so much twice costs less time and money than the listing, the reads and the segment that
-# might avoid it.
-SMALL_PUT_BYTES = 64 << 10
-
 
 @dataclass(frozen=True, slots=True)
 class StreamSource:
@@ -140,7 +136,9 @@ class _Storing:
         rows = [row for group in groups for row in group.to_read]
         if rows:
             spans = [(tree.paths[g.start], tree.paths[g.stop - 1]) for g in groups if g.to_read]
-            stored.is_small = self._is_small(rows)
+            # Of a stream nobody knows how long it is.
+            if tree.key:
+                stored.reads_index = stored.is_worth_requests(int(tree.sizes[rows].sum()))
             upload = TreeUpload(
                 self._parts, self._options, self._cancel, self._facts, stored, self._columns
             )
@@ -148,12 +146,6 @@ class _Storing:
             upload.load_known(self._found.base, spans)
             upload.run(rows, source.stream if isinstance(source, StreamSource) else None)
         self._make_pages(groups)
-
-    def _is_small(self, rows: list[int]) -> bool:
-        tree = self._stored.tree
-        if self._parts.backend.capabilities.local or not tree.key:
-            return False  # to ask costs nothing here; of a stream nobody knows how long it is
-        return int(tree.sizes[rows].sum()) <= SMALL_PUT_BYTES
 
     def _may_use(self, page: JournalPage) -> bool:
         """The journal's word is good while its stamp is, or if the base version has the page."""

@@ -26,8 +26,11 @@ from cas.transfer.placing import UploadCounts
 from cas.transfer.tree import LocalTree, SkippedFile
 
 # After this many blobs a long put tells what it stored so far: to collectors by an intent, to
-# other machines that resume it by an index segment. About a GiB.
+# other machines that resume it by an index segment. A GiB at most.
 CHECKPOINT_BLOBS = 16
+# To store so much twice costs less time and money than the listing, the reads and the segment that
+# might avoid it, unless they are of this machine.
+SMALL_PUT_BYTES = 64 << 10
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +63,7 @@ class StoredTree:
 
     Attributes:
         sending: what is under way, if anything is.
-        is_small: so little is to be read that the index is not worth asking, nor adding to.
+        reads_index: whether so much is to be read that the index is worth asking.
         pages: every page of the version, in path order.
         blobs: the blobs that the pages speak of, and those of this put.
         sent: data blobs that this put stored.
@@ -74,7 +77,7 @@ class StoredTree:
     started_ns: int
     takes_notes: bool = True
     sending: Sending | None = None
-    is_small: bool = False
+    reads_index: bool = True
     index: Index | None = None
     resumed: list[BlobRef] = field(default_factory=list)
     blobs: BlobList = field(default_factory=BlobList)
@@ -95,6 +98,10 @@ class StoredTree:
     def skipped(self) -> list[SkippedFile]:
         """What the scan left out for its kind."""
         return self.tree.skipped
+
+    def is_worth_requests(self, size: int) -> bool:
+        """Tell whether not storing so many bytes twice is worth asking and keeping the index."""
+        return size > SMALL_PUT_BYTES or self.parts.backend.capabilities.local
 
     def is_sent(self) -> bool:
         """Wait a moment; return whether all content is durable. Raises as `Sending.wait` does."""
@@ -142,10 +149,10 @@ class StoredTree:
     def write_segment(self, stamp: int) -> None:
         """Write an index segment of the blobs that no segment of this put names yet.
 
-        Of a small put there is none: the next one loads the tables of the version it made.
+        Of next to nothing there is none: the next put loads the tables of the version made now.
         """
         fresh = self.sent[self.segmented :]
-        if not fresh or self.is_small:
+        if not fresh or not self.is_worth_requests(self.counts.new_bytes):
             return
         segment = build_segment(
             self.session.id, stamp, [(blob.ref, blob.chunk_ids) for blob in fresh]

@@ -171,9 +171,9 @@ class TreeUpload:
 def begin_index(parts: StoreParts, facts: Facts, stored: StoredTree) -> Future[Index]:
     """Begin to read the index, beside the tables of the base version and the first files.
 
-    A small put does without.
+    A put of next to nothing does without.
     """
-    if stored.is_small:
+    if not stored.reads_index:
         nothing: Future[Index] = Future()
         nothing.set_result(Index(()))
         return nothing

@@ -82,12 +82,12 @@ def test_a_small_put_neither_asks_the_index_nor_adds_to_it(backend, source):
     edit(source, content)
     put(watched, source)
     (source / "again.bin").write_bytes(content)
-    (source / "other.bin").write_bytes(random_content(6, 50_000))
+    (source / "other.bin").write_bytes(random_content(6, 90_000))
     outcome, _ = put(backend, source)
 
     assert [one for one in watched.log if one.key.startswith("index")] == []
     assert len(list(backend.list_objects("index"))) == len(segments) + 1
-    assert outcome.new_bytes == 50_000
+    assert outcome.new_bytes == 90_000
 
 
 def test_the_index_is_read_beside_the_tables_of_the_version_before(backend, source):
