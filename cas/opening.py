@@ -77,7 +77,7 @@ def create_at(url: str, storage_options: Mapping[str, Any] | None, chunk_average
     from cas.operations.init import init_store  # see above
 
     opened = open_backend(url, storage_options, create=True)
-    with _with_retries(opened, StoreOptions()) as backend:
+    with _with_retries(opened, StoreOptions()) or opened as backend:
         init_store(backend, SystemClock(), chunk_average=chunk_average)
 
 
@@ -90,6 +90,12 @@ class BegunStore:
     options: StoreOptions
     _backend: Backend
     _counter: RequestCounter
+    _retrying: RetryingBackend | None
+
+    def stop_retrying(self) -> None:
+        """Ask for nothing a second time from now on: somebody waits for an end, whatever it is."""
+        if self._retrying is not None:
+            self._retrying.stop_retrying()
 
     def finish(self) -> OpenedStore:
         """Open it.
@@ -112,8 +118,9 @@ def begin_at(
 ) -> BegunStore:
     """Begin to open the store at a URL: ask for what is needed first, wait for nothing."""
     counter = RequestCounter(open_backend(url, storage_options))
-    backend = _with_foresight(_with_retries(counter, options), options)
-    return BegunStore(url, storage_options, options, backend, counter)
+    retrying = _with_retries(counter, options)
+    backend = _with_foresight(retrying or counter, options)
+    return BegunStore(url, storage_options, options, backend, counter, retrying)
 
 
 def open_on(backend: Backend, options: StoreOptions) -> OpenedStore:
@@ -124,10 +131,10 @@ def open_on(backend: Backend, options: StoreOptions) -> OpenedStore:
     return OpenedStore(_open_parts(counter, open_store(counter), options), counter)
 
 
-def _with_retries(backend: Backend, options: StoreOptions) -> Backend:
+def _with_retries(backend: Backend, options: StoreOptions) -> RetryingBackend | None:
     """A disk that fails is not asked again: it fails for good."""
     if backend.capabilities.local:
-        return backend
+        return None
     return RetryingBackend(backend, options.retries, ConcurrencyLimit(options.jobs))
 
 

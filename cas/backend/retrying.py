@@ -194,8 +194,12 @@ class RetryingBackend(ForwardingBackend):
         """Return the names of the sub-folders."""
         return self._runner.run(lambda: self._backend.list_folders(prefix))
 
+    def stop_retrying(self) -> None:
+        """End all pauses, so that whoever waits gets the last failure; begin no other."""
+        self._runner.close()
+
     def close(self) -> None:
-        """End all pauses, so that whoever waits gets the last failure; close the backend."""
+        """End all pauses, and close the backend."""
         self._runner.close()
         self._backend.close()
 

@@ -1,19 +1,96 @@
-"""Ctrl-C during a transfer: the first stops it cleanly, the second kills at once."""
+"""Ctrl-C: the first ends a command within about a second, the second kills at once.
+
+A transfer is asked to stop, and what waits to try a request again is told not to. But a request
+that a server does not answer cannot be taken back, nor does Python hear of a signal while native
+code waits for it. So a thread listens, and ends the process when that did not end by itself: with
+what is stored, a journal and intents left as after any crash, the same command goes on from there.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-from cas.cli.render import write_from_signal
 from cas.model.progress import Cancel, Cancelled
+
+# Enough to void a slot and to delete intents, where the storage answers.
+GRACE_SECONDS = 1.0
+_SIGINT = bytes([signal.SIGINT])
 
 
 class InterruptedByUserError(Exception):
     """The user stopped the command; the message says what is kept and how to go on."""
+
+
+class Interruption:
+    """Whether Ctrl-C was pressed in this process, and what is done then."""
+
+    def __init__(self) -> None:
+        self._ends: list[Callable[[], None]] = []
+        self._turn = threading.Lock()
+        self.is_pressed = False
+        self.kept = "interrupted"
+
+    def watch(self, report: Callable[[BaseException], int]) -> None:
+        """Listen for Ctrl-C in a thread until the process ends, which it may bring about.
+
+        Args:
+            report: tells the user, and returns the exit code.
+        """
+        # Elsewhere Python takes no pipe for this.
+        if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+            return
+        heard, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        listener = threading.Thread(
+            target=self._listen, args=(heard, report), name="cas-ctrl-c", daemon=True
+        )
+        listener.start()
+
+    def on_press(self, end: Callable[[], None]) -> None:
+        """Call `end`, from another thread, when Ctrl-C is pressed: it makes waiting shorter."""
+        self._ends.append(end)
+
+    def as_told(self, error: BaseException) -> BaseException:
+        """Return what to tell of an error: whatever fails after Ctrl-C failed because of it."""
+        if self.is_pressed and isinstance(error, Exception):
+            return InterruptedByUserError(self.kept)
+        return error
+
+    def finish(self, code: int) -> None:
+        """End the process if Ctrl-C was pressed: threads that wait for a server would keep it."""
+        if not self.is_pressed:
+            return
+        self._turn.acquire()  # for good: the listener has nothing to say any more
+        _leave(code)
+
+    def _listen(self, heard: int, report: Callable[[BaseException], int]) -> None:
+        while os.read(heard, 1) != _SIGINT:
+            pass
+        self.is_pressed = True
+        for end in self._ends:
+            with suppress(Exception):  # what is not made shorter ends with the process
+                end()
+        threading.Event().wait(GRACE_SECONDS)
+        if self._turn.acquire(blocking=False):
+            _leave(report(InterruptedByUserError(self.kept)))
+
+
+def _leave(code: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+# Signals are the process's, so this is, too.
+INTERRUPTION = Interruption()
 
 
 @contextmanager
@@ -37,10 +114,10 @@ def stopped_by_ctrl_c(kept: str) -> Iterator[Cancel]:
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # the next one kills
         cancel.set()
-        write_from_signal("\nstopping; press Ctrl-C again to kill")
 
     if catches:
         signal.signal(signal.SIGINT, stop)
+        INTERRUPTION.kept = kept
     try:
         yield cancel
     except Cancelled as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cas
+from cas.cli.interrupt import INTERRUPTION
 from cas.cli.render import Console
 from cas.cli.text import escape
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
@@ -198,6 +199,7 @@ class Invocation:
         options = replace(self._options(jobs), **soon)
         # The first requests are under way while the rest is imported.
         begun = begin_at(choice.url, choice.storage_options, options)
+        INTERRUPTION.on_press(begun.stop_retrying)
         store = cas.Store.finish(begun)
         self._opened.append(store)
         return store

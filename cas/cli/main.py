@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cas.cli.failures import CLOSED_PIPE_EXIT, error_document, exit_code_of, explain
+from cas.cli.interrupt import INTERRUPTION
 from cas.cli.render import Console, abandon_stdout, prepare_streams
 from cas.cli.verb import shared_options, take_flags
 from cas.model.redaction import redact_text, remember_secrets
@@ -118,6 +119,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     # cost as much as the import itself.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare_streams()
+    if argv is None:
+        INTERRUPTION.watch(lambda error: _report(error, arguments))
+    code = _run_to_end(arguments)
+    if argv is None:
+        INTERRUPTION.finish(code)
+    return code
+
+
+def _run_to_end(arguments: list[str]) -> int:
+    """Run the tool; whatever happens ends in an exit code."""
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -126,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CLOSED_PIPE_EXIT
     # The one place where everything ends: a user gets one line, never a traceback unasked.
     except BaseException as error:  # noqa: BLE001
-        return _report(error, arguments)
+        return _report(INTERRUPTION.as_told(error), arguments)
     return code
 
 

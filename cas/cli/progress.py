@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from cas.cli.interrupt import INTERRUPTION
 from cas.environment import monotonic_seconds
 from cas.model.progress import Progress, ProgressSink
 from cas.model.units import format_duration, format_rate, format_size
@@ -75,6 +76,7 @@ class ProgressDisplay:
         if self._console.quiet:
             return self
         self._close = self._start_live() if self._console.live else self._start_plain()
+        INTERRUPTION.on_press(self._close)  # or the cursor would stay hidden
         return self
 
     def __exit__(

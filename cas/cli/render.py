@@ -133,11 +133,6 @@ class Console:
         return click.style(text, **style) if self.colors(stream) else text
 
 
-def write_from_signal(text: str) -> None:
-    """Print a line on standard error from a signal handler, where buffered streams may be busy."""
-    os.write(2, text.encode() + b"\n")
-
-
 def prepare_streams() -> None:
     """Make standard output and error take any text, whatever the locale says."""
     for stream in (sys.stdout, sys.stderr):

@@ -1,9 +1,9 @@
-"""A relay in front of a server: notes the requests, and can take the conditions out of them."""
+"""A relay in front of a server: notes the requests, can take the conditions out of them, or stall."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -14,18 +14,30 @@ CONDITIONS = frozenset({"if-none-match", "if-match"})
 PER_CONNECTION = frozenset({"connection", "expect", "transfer-encoding", "keep-alive"})
 
 
-@dataclass(frozen=True, slots=True)
+STALL = 0
+
+
+@dataclass(slots=True)
 class Relay:
-    """Where the relay listens, and the requests that came, each as method and path."""
+    """Where the relay listens, and the requests that came, each as method and path.
+
+    Attributes:
+        meddle: given method and path, tells what becomes of a request: None passes it on, a status
+            is answered without asking the server, `STALL` leaves it without an answer.
+        meddled: set once that happened to a request.
+    """
 
     endpoint: str
     requests: list[tuple[str, str]] = field(default_factory=list)
+    meddle: Callable[[str, str], int | None] = lambda _method, _path: None
+    meddled: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
 def relay_to(endpoint: str, *, forgetful: bool = False) -> Iterator[Relay]:
     """Run a relay in front of `endpoint`; a forgetful one passes no condition on."""
     upstream = urlsplit(endpoint)
+    ended = threading.Event()
     dropped = PER_CONNECTION | CONDITIONS if forgetful else PER_CONNECTION
 
     class PassOn(BaseHTTPRequestHandler):
@@ -37,6 +49,9 @@ def relay_to(endpoint: str, *, forgetful: bool = False) -> Iterator[Relay]:
         def pass_on(self) -> None:
             relay.requests.append((self.command, self.path))
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            if (fate := relay.meddle(self.command, self.path)) is not None:
+                self.refuse(fate)
+                return
             headers = {n: v for n, v in self.headers.items() if n.lower() not in dropped}
             connection = HTTPConnection(str(upstream.hostname), upstream.port, timeout=60)
             try:
@@ -54,6 +69,15 @@ def relay_to(endpoint: str, *, forgetful: bool = False) -> Iterator[Relay]:
             self.end_headers()
             self.wfile.write(content)
 
+        def refuse(self, status: int) -> None:
+            relay.meddled.set()
+            if status == STALL:
+                ended.wait()
+                return
+            self.send_response_only(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = pass_on  # noqa: N815 as the base has them
 
     with ThreadingHTTPServer(("127.0.0.1", 0), PassOn) as server:
@@ -64,5 +88,6 @@ def relay_to(endpoint: str, *, forgetful: bool = False) -> Iterator[Relay]:
         try:
             yield relay
         finally:
+            ended.set()
             server.shutdown()
             thread.join()
