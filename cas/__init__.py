@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from cas.model.entry import Entry, EntryKind, Totals
     from cas.model.progress import Cancel, Cancelled, Progress, ProgressSink
     from cas.opening import StoreOptions
+    from cas.operations.brakes import Brake, BrakeKind
+    from cas.operations.collection_outcomes import (
+        CollectionOutcome,
+        CollectionPlan,
+        CollectOptions,
+        KeptVersion,
+        Share,
+        Space,
+    )
     from cas.operations.copy_outcomes import (
         AliasMode,
         CopiedVersion,
@@ -71,6 +80,15 @@ _MODULES = {
     "cas.model.entry": ("Entry", "EntryKind", "Totals"),
     "cas.model.progress": ("Cancel", "Cancelled", "Progress", "ProgressSink"),
     "cas.opening": ("StoreOptions",),
+    "cas.operations.brakes": ("Brake", "BrakeKind"),
+    "cas.operations.collection_outcomes": (
+        "CollectOptions",
+        "CollectionOutcome",
+        "CollectionPlan",
+        "KeptVersion",
+        "Share",
+        "Space",
+    ),
     "cas.operations.copy_outcomes": (
         "AliasMode",
         "CopiedVersion",
@@ -106,12 +124,17 @@ __all__ = [
     "AlreadyExistsError",
     "ArtifactSummary",
     "BackendError",
+    "Brake",
+    "BrakeKind",
     "Cancel",
     "Cancelled",
     "CasError",
     "Change",
     "Check",
     "CheckState",
+    "CollectOptions",
+    "CollectionOutcome",
+    "CollectionPlan",
     "ConflictError",
     "CopiedVersion",
     "CopyOptions",
@@ -129,6 +152,7 @@ __all__ = [
     "GetOutcome",
     "IncompleteError",
     "InvalidInputError",
+    "KeptVersion",
     "NotFoundError",
     "PlannedCopy",
     "PlannedFile",
@@ -139,7 +163,9 @@ __all__ = [
     "PutPlan",
     "RefusedError",
     "Role",
+    "Share",
     "SkippedFile",
+    "Space",
     "Store",
     "StoreOptions",
     "Totals",

@@ -17,6 +17,11 @@ from cas.model.names import ArtifactName, Ref
 from cas.model.units import KIB
 from cas.objects.parts import StoreParts
 from cas.opening import BegunStore, OpenedStore, StoreOptions, begin_at, create_at, open_on
+from cas.operations.collection_outcomes import (
+    CollectionOutcome,
+    CollectionPlan,
+    CollectOptions,
+)
 from cas.operations.compare_folder import diff_folder
 from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
 from cas.operations.delete import Deletion, delete, restore
@@ -299,6 +304,37 @@ class Store:
             NotFoundError: nothing of that name is in the trash.
         """
         return restore(self._parts, Ref.parse(ref))
+
+    # -- space
+
+    def plan_collection(self, options: CollectOptions | None = None) -> CollectionPlan:
+        """Return which blobs a collection would delete, and why it would not, changing nothing.
+
+        Raises:
+            UnsupportedError: the store needs a newer cas.
+            BackendError: the storage failed.
+        """
+        check_features(self.config, "gc")
+        # As for copies.
+        from cas.operations.plan_collection import plan_collection
+
+        return plan_collection(self._parts, options or CollectOptions())
+
+    def collect_garbage(self, options: CollectOptions | None = None) -> CollectionOutcome:
+        """Delete the blobs that nothing needs; safe beside writers, readers and other collectors.
+
+        What versions need stays, those in the trash too; so does what was stored within the grace.
+        Killed at any point, it is finished by the next call, whoever makes it.
+
+        Raises:
+            RefusedError: a brake holds (BRAKE); nothing was deleted. The hint names its override.
+            UnsupportedError: the storage does not keep two writers apart, or the store needs a
+                newer cas.
+            BackendError: the storage failed; the next call goes on from there.
+        """
+        from cas.operations.collect_garbage import collect_garbage
+
+        return collect_garbage(self._parts, options or CollectOptions())
 
     # -- reading
 

@@ -21,6 +21,8 @@ _KIND_LETTERS = {
     EntryKind.DIRECTORY: "d",
     EntryKind.EXTERNAL: "e",
 }
+# A slot is void when its put never came to publish and was ended by a collection.
+_STATES = {"trashed": "trashed", "purged": "purged", "void": "abandoned"}
 
 
 def list_artifacts(console: Console, artifacts: Sequence[ArtifactSummary]) -> None:
@@ -136,7 +138,7 @@ def _version_row(version: VersionSummary) -> tuple[str, ...]:
     totals = version.totals
     number = f"v{version.number}"
     return (
-        number if version.state == "live" else f"{number} ({version.state})",
+        number if version.state == "live" else f"{number} ({_STATES[version.state]})",
         format_time(version.created_ns) if version.created_ns else "",
         f"{totals.files:,}" if totals else "",
         format_size(totals.size) if totals else "",

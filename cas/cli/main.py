@@ -34,6 +34,7 @@ COMMANDS = {
     "rm": "Put versions into the trash.",
     "restore": "Bring versions back from the trash.",
     "du": "Show the bytes that versions take.",
+    "gc": "Delete what nothing needs any more.",
     "config": "Show which store is in force, and why.",
     "doctor": "Check a store: is it reachable, and what is allowed?",
     "completion": "Print the completion script for a shell.",

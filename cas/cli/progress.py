@@ -30,6 +30,16 @@ _WORDS = {
     "get": "get",
     "copy": "copying",
 }
+# Phases of a collection, which moves no files.
+_COLLECTING = {
+    "recover": "ending earlier collections",
+    "list": "listing blobs",
+    "mark": "finding what is needed",
+    "condemn": "telling writers",
+    "delete": "deleting",
+    "index": "updating the index",
+}
+_WORDS |= _COLLECTING
 
 
 class Speedometer:
@@ -165,11 +175,14 @@ def describe(progress: Progress, speed: Speedometer) -> str:
     word = _WORDS.get(progress.phase, progress.phase)
     logical = ", ".join(_logical_parts(progress, speed))
     moved = ", ".join(_moved_parts(progress))
-    return f"{word}: {logical}; {moved}" if moved else f"{word}: {logical}"
+    told = "; ".join(part for part in (logical, moved) if part)
+    return f"{word}: {told}" if told else word
 
 
 def _logical_parts(progress: Progress, speed: Speedometer) -> list[str]:
-    parts = []
+    parts: list[str] = []
+    if progress.phase in _COLLECTING:
+        return parts
     if progress.total_bytes:
         parts.append(f"{100 * progress.done_bytes // progress.total_bytes} %")
         parts.append(f"{format_size(progress.done_bytes)} of {format_size(progress.total_bytes)}")
@@ -187,7 +200,7 @@ def _logical_parts(progress: Progress, speed: Speedometer) -> list[str]:
 def _moved_parts(progress: Progress) -> list[str]:
     if progress.phase in ("plan", "get"):
         return [f"fetched {format_size(progress.sent_bytes)}"]
-    if progress.phase == "scan":
+    if progress.phase == "scan" or progress.phase in _COLLECTING:
         return []
     return [
         f"new {format_size(progress.new_bytes)}",
