@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import cas
@@ -159,3 +160,18 @@ def live_ids(backend: Backend) -> set[bytes]:
                     closure = reader.of_version(listing, record)
                     needed += [closure.data_ids, closure.meta_ids]
     return {row.tobytes() for row in unite(*needed)}
+
+
+class Interrupted(FaultyBackend):
+    """Lets somebody else act, start to end, right before one operation."""
+
+    def __init__(self, backend: Backend, number: int, act: Callable[[Backend], object]) -> None:
+        super().__init__(backend)
+        self._left = number
+        self._act = act
+
+    def _begin(self, kind, key):
+        self._left -= 1
+        if self._left == 0:
+            self._act(self._backend)
+        return super()._begin(kind, key)
