@@ -60,6 +60,10 @@ class FieldReader:
             raise malformed(self._what, f"{name} is neither true nor false")
         return value
 
+    def flag(self, name: str) -> bool:
+        """Return true or false; false if the field is missing."""
+        return False if self._take(name) is None else self.boolean(name)
+
     def text(self, name: str) -> str:
         """Return text."""
         value = self._take(name)

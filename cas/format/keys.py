@@ -23,16 +23,17 @@ _ESCAPED = re.compile(r"[^A-Za-z0-9_.-]")
 _ESCAPE = re.compile(rb"%([0-9A-F]{2})")
 # Windows gives these names to devices, whatever extension follows.
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|$)")
-_VERSION = re.compile(r"artifacts/[^/]+/versions/([0-9]{10})(?:\.([rm])([0-9]{4}))?")
+_VERSION = re.compile(r"artifacts/[^/]+/versions/([0-9]{10})(?:\.([rme])([0-9]{4}))?")
 _ALIAS = re.compile(r"artifacts/[^/]+/aliases/([^/]+)/([0-9]{8})")
 _INTENT = re.compile(r"sessions/([0-9a-f]{32})/([0-9]{8})")
 _SEGMENT = re.compile(r"index/(0|[1-9][0-9]?)-([0-9a-f]{32})-([0-9]{4})")
 _COLLECTION = re.compile(r"gc/([0-9]{10})\.(condemn|verdict|done|floor)")
 _BLOB = re.compile(r"(?:blobs|meta)/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 
-VersionKeyKind = Literal["slot", "revision", "move"]
+VersionKeyKind = Literal["slot", "revision", "move", "expiry"]
 CollectionKeyKind = Literal["condemn", "verdict", "done", "floor"]
 
+_VERSION_KINDS: dict[str, VersionKeyKind] = {"r": "revision", "m": "move", "e": "expiry"}
 _COLLECTION_KINDS: dict[str, CollectionKeyKind] = {
     "condemn": "condemn",
     "verdict": "verdict",
@@ -124,7 +125,7 @@ def parse_artifact_folder(name: str) -> ArtifactName | None:
 
 
 def versions_prefix(name: ArtifactName) -> str:
-    """Return the folder of an artifact's slots, revisions and moves."""
+    """Return the folder of an artifact's slots, revisions, moves and expiries."""
     return f"{artifact_prefix(name)}/versions"
 
 
@@ -143,6 +144,11 @@ def move_key(name: ArtifactName, number: int, k: int) -> str:
     return f"{version_key(name, number)}.m{_digits(k, 4)}"
 
 
+def expiry_key(name: ArtifactName, number: int, k: int) -> str:
+    """Return the key of expiry `k`: when a version may go, as was said later than its put."""
+    return f"{version_key(name, number)}.e{_digits(k, 4)}"
+
+
 def parse_version_key(key: str) -> VersionKey | None:
     """Return what a key in an artifact's `versions/` names."""
     found = _VERSION.fullmatch(key)
@@ -151,7 +157,7 @@ def parse_version_key(key: str) -> VersionKey | None:
     number = int(found.group(1))
     if found.group(2) is None:
         return VersionKey(number, "slot", 0)
-    return VersionKey(number, "revision" if found.group(2) == "r" else "move", int(found.group(3)))
+    return VersionKey(number, _VERSION_KINDS[found.group(2)], int(found.group(3)))
 
 
 def aliases_prefix(name: ArtifactName) -> str:

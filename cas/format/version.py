@@ -1,4 +1,4 @@
-"""Records of versions: slots, revisions of locations, moves to the trash and back, aliases.
+"""Records of versions: slots, revisions of locations, moves to the trash, expiries, aliases.
 
 Spec: specs/format/07-version.md
 """
@@ -27,6 +27,7 @@ SLOT_MAGIC = b"CASV"
 REVISION_MAGIC = b"CASR"
 MOVE_MAGIC = b"CASM"
 ALIAS_MAGIC = b"CASA"
+EXPIRY_MAGIC = b"CASP"
 
 _TOTALS = ("files", "symlinks", "directories", "externals", "size")
 
@@ -55,6 +56,7 @@ class VersionRecord:
         stamp: all it needs survived every run of collection up to this one.
         new_bytes: raw bytes of chunks that the store did not have.
         stored_bytes: what these take in the store.
+        expires_ns: when it may go by itself, unless an expiry says otherwise; None is never.
         extra: fields of later releases, kept as they are.
     """
 
@@ -75,6 +77,7 @@ class VersionRecord:
     stamp: int
     new_bytes: int
     stored_bytes: int
+    expires_ns: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -105,10 +108,24 @@ class MoveRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasRecord:
-    """A move of an alias. Number and digest None: the alias was removed."""
+    """A move of an alias. Number and digest None: the alias was removed.
+
+    Attributes:
+        protected: neither the alias nor what it points at goes unless that is forced.
+    """
 
     number: int | None
     digest: VersionDigest | None
+    created_ns: int
+    session: SessionId
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryRecord:
+    """When a version may go by itself; None is never. `session` is a mark of its own."""
+
+    expires_ns: int | None
     created_ns: int
     session: SessionId
 
@@ -161,6 +178,8 @@ def encode_slot(record: VersionRecord | VoidRecord) -> bytes:
         "new_bytes": record.new_bytes,
         "stored_bytes": record.stored_bytes,
     }
+    if record.expires_ns is not None:
+        fields["expires_ns"] = record.expires_ns
     return _pack(SLOT_MAGIC, {**record.extra, **fields})
 
 
@@ -205,6 +224,7 @@ def decode_slot(
         stamp=fields.integer("stamp"),
         new_bytes=fields.integer("new_bytes"),
         stored_bytes=fields.integer("stored_bytes"),
+        expires_ns=fields.optional_integer("expires_ns"),
         extra=fields.rest(),
     )
 
@@ -270,12 +290,14 @@ def decode_move(content: Buffer, *, what: str) -> MoveRecord:
 
 def encode_alias(record: AliasRecord) -> bytes:
     """Return the bytes of a move of an alias."""
-    fields = {
+    fields: dict[str, Any] = {
         "number": record.number,
         "digest": None if record.digest is None else record.digest.raw,
         "created_ns": record.created_ns,
         "session": record.session.raw,
     }
+    if record.protected:
+        fields["protected"] = True
     return _pack(ALIAS_MAGIC, fields)
 
 
@@ -288,10 +310,33 @@ def decode_alias(content: Buffer, *, what: str) -> AliasRecord:
         digest=None if number is None else VersionDigest(fields.id("digest")),
         created_ns=fields.integer("created_ns", low=-MAX_INTEGER),
         session=fields.session(),
+        protected=fields.flag("protected"),
     )
     extra = fields.rest()
     if number is None and extra.get("digest") is not None:
         raise malformed(what, "a removed alias has a digest")
+    return record
+
+
+def encode_expiry(record: ExpiryRecord) -> bytes:
+    """Return the bytes of an expiry."""
+    fields = {
+        "expires_ns": record.expires_ns,
+        "created_ns": record.created_ns,
+        "session": record.session.raw,
+    }
+    return _pack(EXPIRY_MAGIC, fields)
+
+
+def decode_expiry(content: Buffer, *, what: str) -> ExpiryRecord:
+    """Return when a version may go. Raises as `decode_slot` does."""
+    fields = _open(EXPIRY_MAGIC, content, what)
+    record = ExpiryRecord(
+        expires_ns=fields.optional_integer("expires_ns"),
+        created_ns=fields.integer("created_ns", low=-MAX_INTEGER),
+        session=fields.session(),
+    )
+    fields.rest()
     return record
 
 

@@ -1,4 +1,4 @@
-"""Version slots, their revisions and moves, and aliases.
+"""Version slots, their revisions, moves and expiries, and aliases.
 
 The slot is the commit point: whoever creates it first has it for ever, and everybody reads it
 back before believing anything. Spec: specs/protocol/put.md
@@ -15,16 +15,19 @@ from cas.errors import ErrorCode, NotFoundError
 from cas.format import keys
 from cas.format.version import (
     AliasRecord,
+    ExpiryRecord,
     MoveKind,
     MoveRecord,
     RevisionRecord,
     VersionRecord,
     VoidRecord,
     decode_alias,
+    decode_expiry,
     decode_move,
     decode_revision,
     decode_slot,
     encode_alias,
+    encode_expiry,
     encode_move,
     encode_slot,
 )
@@ -35,12 +38,13 @@ from cas.model.names import AliasName, ArtifactName
 
 @dataclass(frozen=True, slots=True)
 class SlotListing:
-    """The slots of an artifact, and how many revisions and moves each has."""
+    """The slots of an artifact, and how many revisions, moves and expiries each has."""
 
     artifact: ArtifactName
     slots: frozenset[int]
     revisions: dict[int, int] = field(default_factory=dict)
     moves: dict[int, int] = field(default_factory=dict)
+    expiries: dict[int, int] = field(default_factory=dict)
 
     @property
     def next_slot(self) -> int:
@@ -63,6 +67,8 @@ def list_slots(backend: Backend, artifact: ArtifactName) -> SlotListing:
     slots: set[int] = set()
     revisions: dict[int, int] = {}
     moves: dict[int, int] = {}
+    expiries: dict[int, int] = {}
+    by_kind = {"revision": revisions, "move": moves, "expiry": expiries}
     for stored in backend.list_objects(keys.versions_prefix(artifact)):
         parsed = keys.parse_version_key(stored.key)
         if parsed is None:
@@ -70,9 +76,9 @@ def list_slots(backend: Backend, artifact: ArtifactName) -> SlotListing:
         if parsed.kind == "slot":
             slots.add(parsed.number)
         else:
-            counts = revisions if parsed.kind == "revision" else moves
+            counts = by_kind[parsed.kind]
             counts[parsed.number] = max(counts.get(parsed.number, 0), parsed.k)
-    return SlotListing(artifact, frozenset(slots), revisions, moves)
+    return SlotListing(artifact, frozenset(slots), revisions, moves, expiries)
 
 
 def read_slot(
@@ -101,12 +107,41 @@ def publish(
 
 
 def read_last_move(backend: Backend, listing: SlotListing, number: int) -> MoveKind | None:
+    """Return the kind of a version's last move, or None if it was never moved."""
+    move = read_move(backend, listing, number)
+    return None if move is None else move.kind
+
+
+def read_move(backend: Backend, listing: SlotListing, number: int) -> MoveRecord | None:
     """Return the last move of a version, or None if it was never moved."""
     last = listing.moves.get(number)
     if last is None:
         return None
     key = keys.move_key(listing.artifact, number, last)
-    return decode_move(backend.get(key), what=key).kind
+    return decode_move(backend.get(key), what=key)
+
+
+def read_expiry(backend: Backend, listing: SlotListing, record: VersionRecord) -> int | None:
+    """Return when a version may go by itself, as was said last; None is never."""
+    last = listing.expiries.get(record.number)
+    if last is None:
+        return record.expires_ns
+    key = keys.expiry_key(listing.artifact, record.number, last)
+    return decode_expiry(backend.get(key), what=key).expires_ns
+
+
+def add_expiry(
+    backend: Backend, listing: SlotListing, number: int, expires_ns: int | None, now_ns: int
+) -> None:
+    """Say when a version may go, after whatever others say meanwhile."""
+    mark = SessionId(random_bytes(SESSION_ID_BYTES))
+    record = ExpiryRecord(expires_ns=expires_ns, created_ns=now_ns, session=mark)
+    content = encode_expiry(record)
+    k = listing.expiries.get(number, 0) + 1
+    while (
+        create_confirmed(backend, keys.expiry_key(listing.artifact, number, k), content) != content
+    ):
+        k += 1
 
 
 def is_hidden(backend: Backend, listing: SlotListing, number: int) -> bool:
@@ -140,8 +175,19 @@ def add_move(
     backend: Backend, artifact: ArtifactName, number: int, k: int, kind: MoveKind, now_ns: int
 ) -> MoveRecord:
     """Create move `k` of a version unless it is taken; return the move that stands there now."""
+    return create_move(backend, artifact, number, k, new_move(kind, now_ns))
+
+
+def new_move(kind: MoveKind, now_ns: int, reason: str = "") -> MoveRecord:
+    """Return a move with a mark of its own; `reason` is for people."""
     mark = SessionId(random_bytes(SESSION_ID_BYTES))
-    move = MoveRecord(kind=kind, created_ns=now_ns, session=mark, reason="")
+    return MoveRecord(kind=kind, created_ns=now_ns, session=mark, reason=reason)
+
+
+def create_move(
+    backend: Backend, artifact: ArtifactName, number: int, k: int, move: MoveRecord
+) -> MoveRecord:
+    """Create move `k` of a version unless it is taken; return the move that stands there now."""
     key = keys.move_key(artifact, number, k)
     return decode_move(create_confirmed(backend, key, encode_move(move)), what=key)
 

@@ -27,6 +27,7 @@ SEALED_MAGICS = {
     "revision": b"CASR",
     "move": b"CASM",
     "alias": b"CASA",
+    "expiry": b"CASP",
     "intent": b"CASI",
     "done": b"CASN",
     "floor": b"CASF",

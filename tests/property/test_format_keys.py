@@ -48,7 +48,7 @@ def test_component_that_is_read_is_the_only_spelling(component):
 
 @given(artifacts, numbers, small)
 def test_version_keys_are_read_back(artifact, number, k):
-    """Slots, revisions and moves are recognised by their keys."""
+    """Slots, revisions, moves and expiries are recognised by their keys."""
     assert keys.parse_version_key(keys.version_key(artifact, number)) == keys.VersionKey(
         number, "slot", 0
     )
@@ -57,6 +57,9 @@ def test_version_keys_are_read_back(artifact, number, k):
     )
     assert keys.parse_version_key(keys.move_key(artifact, number, k)) == keys.VersionKey(
         number, "move", k
+    )
+    assert keys.parse_version_key(keys.expiry_key(artifact, number, k)) == keys.VersionKey(
+        number, "expiry", k
     )
 
 

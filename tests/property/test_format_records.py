@@ -63,6 +63,7 @@ records = st.builds(
     stamp=numbers,
     new_bytes=numbers,
     stored_bytes=numbers,
+    expires_ns=st.none() | numbers,
     extra=later_fields,
 )
 voids = st.builds(version.VoidRecord, sessions)
@@ -125,17 +126,32 @@ def test_move_is_read_as_it_was_written(record):
     assert version.decode_move(version.encode_move(record), what="move") == record
 
 
-@given(numbers, digests, times, sessions, st.booleans())
-def test_alias_is_read_as_it_was_written(number, digest, created_ns, mark, removed):
-    """A move of an alias comes back, a removal too."""
+@given(numbers, digests, times, sessions, st.tuples(st.booleans(), st.booleans()))
+def test_alias_is_read_as_it_was_written(number, digest, created_ns, mark, flags):
+    """A move of an alias comes back, a removal and the mark of protection too."""
+    removed, protected = flags
     record = version.AliasRecord(
         number=None if removed else number,
         digest=None if removed else digest,
         created_ns=created_ns,
         session=mark,
+        protected=protected,
     )
 
     assert version.decode_alias(version.encode_alias(record), what="alias") == record
+
+
+@given(
+    st.builds(
+        version.ExpiryRecord,
+        expires_ns=st.none() | numbers,
+        created_ns=times,
+        session=sessions,
+    )
+)
+def test_expiry_is_read_as_it_was_written(record):
+    """When a version may go comes back, never included."""
+    assert version.decode_expiry(version.encode_expiry(record), what="expiry") == record
 
 
 @given(

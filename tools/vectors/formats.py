@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,6 +97,9 @@ FORMATS = {
     "alias": Format(
         lambda content: version.decode_alias(content, what="alias"), version.encode_alias
     ),
+    "expiry": Format(
+        lambda content: version.decode_expiry(content, what="expiry"), version.encode_expiry
+    ),
     "intent": Format(
         lambda content: session.decode_intent(content, what="intent"), session.encode_intent
     ),
@@ -135,9 +138,18 @@ def describe(value: Any) -> Any:
     if isinstance(value, ArtifactName):
         return str(value)
     if is_dataclass(value):
-        return {one.name: describe(getattr(value, one.name)) for one in fields(value)}
+        return {
+            one.name: describe(getattr(value, one.name))
+            for one in fields(value)
+            if not _is_left_out(one, getattr(value, one.name))
+        }
     if isinstance(value, dict):
         return {key: describe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
     return value
+
+
+def _is_left_out(one: Field[Any], value: Any) -> bool:
+    """Tell whether a field came after format 1 and is not set: vectors of before do not have it."""
+    return one.default in (None, False) and value == one.default

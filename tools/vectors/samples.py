@@ -249,6 +249,9 @@ def make_values() -> dict[str, tuple[str, Any]]:
     trash = version.MoveRecord(
         kind=version.MoveKind.TRASH, created_ns=TIME_NS, session=mark, reason="superseded"
     )
+    expiry = version.ExpiryRecord(
+        expires_ns=TIME_NS + 30 * 86_400 * 10**9, created_ns=TIME_NS, session=mark
+    )
     revision = version.RevisionRecord(
         session=SESSION, root=location("repacked"), stamp=44, digest=sample_root().digest
     )
@@ -266,12 +269,19 @@ def make_values() -> dict[str, tuple[str, Any]]:
         "manifest/root-empty": ("root", empty_root()),
         "version/version": ("slot", sample_version()),
         "version/version-later-field": ("slot", sample_version(later)),
+        "version/version-expires": (
+            "slot",
+            replace(sample_version(), expires_ns=expiry.expires_ns),
+        ),
         "version/void": ("slot", version.VoidRecord(SESSION)),
         "version/revision": ("revision", revision),
         "version/revision-void": ("revision", version.VoidRecord(SESSION)),
         "version/move-trash": ("move", trash),
         "version/alias": ("alias", alias),
         "version/alias-removed": ("alias", removed),
+        "version/alias-protected": ("alias", replace(alias, protected=True)),
+        "version/expiry": ("expiry", expiry),
+        "version/expiry-never": ("expiry", replace(expiry, expires_ns=None)),
         "session/intent-plain": ("intent", intent(final=False)),
         "session/intent-final": ("intent", intent(final=True)),
         "collection/condemn": ("condemn", condemn),
