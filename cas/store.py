@@ -13,6 +13,7 @@ from cas.backend.base import Backend
 from cas.backend.counting import RequestCounts
 from cas.environment import SystemClock, current_environ
 from cas.format.config import StoreConfig, check_features
+from cas.model.durations import Span
 from cas.model.names import ArtifactName, Ref
 from cas.model.units import KIB
 from cas.objects.parts import StoreParts
@@ -27,10 +28,12 @@ from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
 from cas.operations.delete import Deletion, delete, restore
 from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
 from cas.operations.diff import Diff, diff_versions
+from cas.operations.expire import Expiry, set_ttl
 from cas.operations.measure_usage import Usage, measure_usage
 from cas.operations.move_alias import AliasMove, tag, untag
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome, PutPlan
 from cas.operations.pinned import pin_version
+from cas.operations.plan_delete import DeletionPlan, plan_delete
 from cas.operations.plan_put import plan_put
 from cas.operations.put import put
 from cas.operations.show_history import (
@@ -288,20 +291,48 @@ class Store:
         """
         return untag(self._parts, ArtifactName(name), aliases)
 
-    def delete(self, ref: str, *, force: bool = False) -> list[Deletion]:
+    def delete(self, ref: str, *, force: bool = False, now: bool = False) -> list[Deletion]:
         """Move a version, or with a bare name all versions, to the trash.
+
+        With `now` they are deleted for good, those in the trash as well: nothing brings them back,
+        and the next collection takes what they alone needed.
 
         Raises:
             NotFoundError: there is no such version.
-            RefusedError: an alias points to it, and `force` is not set.
+            RefusedError: an alias points to it or a version was made from it, and `force` is not
+                set. With a bare name only protected aliases and other artifacts' versions count.
+            ConflictError: somebody else moved it at the same moment.
         """
-        return delete(self._parts, Ref.parse(ref), force=force)
+        return delete(self._parts, Ref.parse(ref), force=force, now=now)
+
+    def plan_delete(self, ref: str, *, now: bool = False) -> DeletionPlan:
+        """Return what `delete` would take and what speaks against it, changing nothing.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        return plan_delete(self._parts, Ref.parse(ref), now=now)[0]
+
+    def set_ttl(self, ref: str, ttl: Span | None) -> Expiry:
+        """Let a collection move a version to the trash a span from now; None or "never": never.
+
+        Aliases and lineage keep a version beyond its time.
+
+        Args:
+            ref: the version.
+            ttl: a `timedelta`, seconds, or a text like "30d".
+
+        Raises:
+            NotFoundError: there is no such version.
+            InvalidInputError: it is no span of time.
+        """
+        return set_ttl(self._parts, Ref.parse(ref), ttl)
 
     def restore(self, ref: str) -> list[Deletion]:
         """Bring a version, or with a bare name all, back from the trash.
 
         Raises:
-            NotFoundError: nothing of that name is in the trash.
+            NotFoundError: nothing of that name is in the trash, or it was deleted for good.
         """
         return restore(self._parts, Ref.parse(ref))
 

@@ -133,6 +133,11 @@ class Version(Mapping[str, Entry]):
         """When it was made, nanoseconds since the epoch, by its maker's clock."""
         return self.record.created_ns
 
+    @property
+    def expires_ns(self) -> int | None:
+        """When a collection may move it to the trash, as was said last; None is never."""
+        return self._pinned.expires_ns
+
     # -- the mapping
 
     def __getitem__(self, path: str) -> Entry:

@@ -230,7 +230,7 @@ def parse_segment_key(key: str) -> tuple[int, SessionId, int] | None:
 
 def immutable_prefixes() -> tuple[str, ...]:
     """Return the folders whose objects are written once and never replaced."""
-    return BLOBS, META, index_prefix()
+    return BLOBS, META, index_prefix(), artifacts_prefix()
 
 
 def collections_prefix() -> str:

@@ -261,5 +261,6 @@ class Commit:
             stamp=stamp,
             new_bytes=stored.counts.new_bytes,
             stored_bytes=stored.stored_bytes,
+            expires_ns=description.expires_ns,
             extra=description.extra,
         )

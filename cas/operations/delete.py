@@ -1,11 +1,14 @@
-"""Deleting versions into the trash and restoring them. Steps D1 and D2 of specs/protocol/put.md."""
+"""Deleting versions into the trash or for good, and restoring them.
+
+Steps D1 to D3 of specs/protocol/put.md.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cas.errors import ConflictError, ErrorCode, NotFoundError, RefusedError
-from cas.format.version import MoveKind, VersionRecord
+from cas.errors import ConflictError, ErrorCode, NotFoundError
+from cas.format.version import MoveKind
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
@@ -13,55 +16,49 @@ from cas.objects.versions import (
     add_move,
     list_slots,
     read_last_move,
-    read_slot,
     unknown_artifact,
 )
 from cas.operations.guarantees import require_create_if_absent
-from cas.operations.resolve import resolve_record
+from cas.operations.plan_delete import plan_delete, refuse_obstacles, trashed_numbers
+from cas.operations.purge import purge
 from cas.operations.show_history import live_aliases
+
+PURGE_REASON = "deleted for good by its name"
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A version that was moved to the trash or back, and the aliases that point to it."""
+    """A version that was moved to the trash, back, or out of the store, and what points to it."""
 
     artifact: str
     number: int
     aliases: tuple[str, ...]
 
 
-def delete(parts: StoreParts, ref: Ref, *, force: bool) -> list[Deletion]:
-    """Move a version, or with a bare name every version, to the trash.
+def delete(parts: StoreParts, ref: Ref, *, force: bool, now: bool = False) -> list[Deletion]:
+    """Move a version, or with a bare name every version, to the trash, or delete it for good.
 
     Raises:
         NotFoundError: no such version.
-        RefusedError: aliases point to it and `force` is not set.
+        RefusedError: aliases point to it or versions were made from it, and `force` is not set.
         ConflictError: somebody else moved it at the same moment.
         UnsupportedError: the storage cannot keep two deciders apart.
     """
     require_create_if_absent(parts, "deleting versions")
-    is_whole = ref.number is None and ref.alias is None and ref.digest_prefix is None
-    if is_whole:
-        listing = list_slots(parts.backend, ref.artifact)
-        if not listing.slots:
-            raise unknown_artifact(parts.backend, ref.artifact)
-        numbers = [n for n in sorted(listing.slots) if _is_live(parts, listing, n)]
-        if not numbers:
-            raise NotFoundError(
-                f"every version of {ref.artifact} is deleted already",
-                code=ErrorCode.VERSION_DELETED,
-            )
-    else:
-        resolved = resolve_record(parts, ref)
-        listing, numbers = resolved.listing, [resolved.record.number]
-    aliases = live_aliases(parts, ref.artifact)
-    if not is_whole and not force:
-        _refuse_aliased(ref, numbers[0], aliases)
-    for number in numbers:
-        _move(parts, listing, number, MoveKind.TRASH)
+    plan, listing = plan_delete(parts, ref, now=now)
+    if not force:
+        refuse_obstacles(plan)
+    for one in plan.versions:
+        if not one.in_trash:
+            _move(parts, listing, one.number, MoveKind.TRASH, is_purge_fine=now)
     # D1: look again, since an alias may have moved here meanwhile.
     aliases = live_aliases(parts, ref.artifact)
-    return [_deletion(ref, number, aliases) for number in numbers]
+    if now:
+        listing = list_slots(parts.backend, ref.artifact)
+        for one in plan.versions:
+            if not purge(parts, listing, one.number, PURGE_REASON):
+                raise _overtaken(listing, one.number)
+    return [_deletion(ref, one.number, aliases) for one in plan.versions]
 
 
 def restore(parts: StoreParts, ref: Ref) -> list[Deletion]:
@@ -76,63 +73,54 @@ def restore(parts: StoreParts, ref: Ref) -> list[Deletion]:
     listing = list_slots(parts.backend, ref.artifact)
     if not listing.slots:
         raise unknown_artifact(parts.backend, ref.artifact)
-    trashed = [
-        number
-        for number in sorted(listing.slots)
-        if read_last_move(parts.backend, listing, number) is MoveKind.TRASH
-    ]
-    if ref.number is not None:
-        trashed = [number for number in trashed if number == ref.number]
-    elif ref.digest_prefix is not None:
-        records = ((n, read_slot(parts.backend, ref.artifact, n)) for n in trashed)
-        trashed = [
-            number
-            for number, record in records
-            if isinstance(record, VersionRecord) and record.digest.hex.startswith(ref.digest_prefix)
-        ]
-    elif ref.alias is not None:
-        target = live_aliases(parts, ref.artifact).get(str(ref.alias))
-        trashed = [number for number in trashed if number == target]
+    trashed = trashed_numbers(parts, listing, ref)
     if not trashed:
-        raise NotFoundError(
-            f"{ref} is not in the trash",
-            code=ErrorCode.VERSION_NOT_FOUND,
-            hint=f"cas log --all {ref.artifact} shows what is",
-        )
+        raise _not_in_trash(parts, listing, ref)
     for number in trashed:
         _move(parts, listing, number, MoveKind.RESTORE)
     aliases = live_aliases(parts, ref.artifact)
     return [_deletion(ref, number, aliases) for number in trashed]
 
 
-def _is_live(parts: StoreParts, listing: SlotListing, number: int) -> bool:
-    move = read_last_move(parts.backend, listing, number)
-    if move in (MoveKind.TRASH, MoveKind.PURGE):
-        return False
-    return isinstance(read_slot(parts.backend, listing.artifact, number), VersionRecord)
-
-
-def _refuse_aliased(ref: Ref, number: int, aliases: dict[str, int]) -> None:
-    pointing = [alias for alias, target in aliases.items() if target == number]
-    if pointing:
-        raise RefusedError(
-            f"{', '.join(pointing)} of {ref.artifact} points to v{number}",
-            code=ErrorCode.BRAKE,
-            hint="move the alias first, or delete all the same with --force",
+def _not_in_trash(parts: StoreParts, listing: SlotListing, ref: Ref) -> NotFoundError:
+    number = ref.number
+    if ref.alias is not None:
+        number = live_aliases(parts, ref.artifact).get(str(ref.alias))
+    if number is not None and read_last_move(parts.backend, listing, number) is MoveKind.PURGE:
+        return NotFoundError(
+            f"{ref.artifact}:v{number} was deleted for good: nothing can bring it back",
+            code=ErrorCode.VERSION_DELETED,
+            hint=f"if you have the files, cas put FOLDER {ref.artifact} makes a new version of them",
         )
+    return NotFoundError(
+        f"{ref} is not in the trash",
+        code=ErrorCode.VERSION_NOT_FOUND,
+        hint=f"cas log --all {ref.artifact} shows what is",
+    )
 
 
-def _move(parts: StoreParts, listing: SlotListing, number: int, kind: MoveKind) -> None:
+def _move(
+    parts: StoreParts,
+    listing: SlotListing,
+    number: int,
+    kind: MoveKind,
+    *,
+    is_purge_fine: bool = False,
+) -> None:
     k = listing.moves.get(number, 0) + 1
     mark = parts.clock.now_ns()
     stands = add_move(parts.backend, listing.artifact, number, k, kind, mark)
     # Another's move of the same kind has done the same thing.
-    if stands.kind is not kind:
-        raise ConflictError(
-            f"{listing.artifact}:v{number} was moved by somebody else at the same moment",
-            code=ErrorCode.LOST_RACE,
-            hint=f"cas log --all {listing.artifact} shows how it stands; then try again",
-        )
+    if stands.kind is not kind and not (is_purge_fine and stands.kind is MoveKind.PURGE):
+        raise _overtaken(listing, number)
+
+
+def _overtaken(listing: SlotListing, number: int) -> ConflictError:
+    return ConflictError(
+        f"{listing.artifact}:v{number} was moved by somebody else at the same moment",
+        code=ErrorCode.LOST_RACE,
+        hint=f"cas log --all {listing.artifact} shows how it stands; then try again",
+    )
 
 
 def _deletion(ref: Ref, number: int, aliases: dict[str, int]) -> Deletion:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cas.errors import ErrorCode, InvalidInputError
 from cas.format.version import Lineage
+from cas.model.durations import span_or_never
 from cas.model.names import Ref
 from cas.objects.base_version import BaseVersion
 from cas.objects.parts import StoreParts
@@ -25,7 +26,10 @@ MAXIMUM_INPUT_BYTES = 10 << 10  # a record has 64 KiB for all of these together
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """The descriptive fields of a version record; `extra` are those of later releases."""
+    """The descriptive fields of a version record; `extra` are those of later releases.
+
+    `expires_ns` is of this store alone: a copy of the version does not take it along.
+    """
 
     type: str
     description: str
@@ -33,6 +37,7 @@ class Description:
     metadata: dict[str, Any]
     inputs: tuple[Lineage, ...]
     producer: dict[str, Any]
+    expires_ns: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -46,6 +51,7 @@ def describe_version(
         NotFoundError: an input version does not exist.
     """
     metadata = check_options(options)
+    ttl_ns = span_or_never(options.ttl)
     last_type = base.record.type if base else DEFAULT_TYPE
     return Description(
         type=options.type or last_type,
@@ -54,6 +60,7 @@ def describe_version(
         metadata=metadata,
         inputs=tuple(_lineage(parts, text) for text in options.inputs),
         producer=find_provenance(options.command) if options.provenance else {},
+        expires_ns=None if ttl_ns is None else parts.clock.now_ns() + ttl_ns,
     )
 
 
@@ -79,6 +86,7 @@ def check_options(options: PutOptions) -> dict[str, Any]:
             code=ErrorCode.INVALID_OPTION,
             hint="list them in a file of the version",
         )
+    span_or_never(options.ttl)
     metadata: dict[str, Any] = _as_json(options.metadata, "metadata", 0)
     if _weight(metadata) > MAXIMUM_METADATA_BYTES:
         raise InvalidInputError(

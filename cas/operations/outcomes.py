@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cas.model.durations import Span
 from cas.model.entry import Totals
 from cas.model.ids import VersionDigest
 from cas.model.progress import Cancel, ProgressSink
@@ -24,6 +25,8 @@ class PutOptions:
         message: why it was made.
         metadata: values as JSON has them, at most 32 KiB packed.
         aliases: names that will point to the version.
+        ttl: after this span of time a collection moves the version to the trash, unless something
+            keeps it; a `timedelta`, seconds, or a text like "30d". None and "never" keep it.
         force: make a new version even if nothing changed, or of nothing.
         if_parent: fail unless this is the newest version when the new one is published.
         exclude: patterns of paths to leave out, by gitignore rules.
@@ -43,6 +46,7 @@ class PutOptions:
     message: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    ttl: Span | None = None
     force: bool = False
     if_parent: str | None = None
     exclude: tuple[str, ...] = ()

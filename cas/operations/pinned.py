@@ -8,19 +8,23 @@ from cas.format.version import VersionRecord
 from cas.model.entry import PageLocation
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
-from cas.objects.versions import read_root_location
+from cas.objects.versions import read_expiry, read_root_location
 from cas.operations.resolve import resolve_record
 from cas.operations.version_pages import VersionPages
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedVersion:
-    """A record, where its root lies, and whether the user vouched for it by a full digest."""
+    """A record, where its root lies, and whether the user vouched for it by a full digest.
+
+    `expires_ns` is when the version may go by itself, as was said last; None is never.
+    """
 
     record: VersionRecord
     root: PageLocation
     pages: VersionPages
     is_digest_pinned: bool
+    expires_ns: int | None = None
 
 
 def pin_version(parts: StoreParts, ref: Ref) -> PinnedVersion:
@@ -35,4 +39,5 @@ def pin_version(parts: StoreParts, ref: Ref) -> PinnedVersion:
     pages = VersionPages(parts, resolved.record, root)
     if resolved.is_digest_pinned:
         pages.verify_digest()
-    return PinnedVersion(resolved.record, root, pages, resolved.is_digest_pinned)
+    expires_ns = read_expiry(parts.backend, resolved.listing, resolved.record)
+    return PinnedVersion(resolved.record, root, pages, resolved.is_digest_pinned, expires_ns)

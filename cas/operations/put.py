@@ -12,6 +12,7 @@ from dataclasses import replace
 from cas.environment import monotonic_seconds
 from cas.errors import ConflictError, ErrorCode, InvalidInputError
 from cas.format.version import VersionRecord
+from cas.model.durations import span_or_never
 from cas.model.names import AliasName, ArtifactName, Ref
 from cas.objects.base_version import Surroundings, read_surroundings
 from cas.objects.parts import StoreParts
@@ -127,6 +128,8 @@ def _ignored_options(outcome: PutOutcome, options: PutOptions) -> tuple[str, ...
         "metadata": options.metadata,
     }
     ignored = [name for name, value in given.items() if value]
+    if span_or_never(options.ttl) is not None:
+        ignored.append("ttl")
     if not ignored:
         return ()
     return (f"nothing changed, so {', '.join(ignored)} was not recorded (use --force)",)

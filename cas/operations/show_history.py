@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from cas.format.version import Lineage, MoveKind, VersionRecord
 from cas.model.entry import Totals
@@ -18,20 +16,20 @@ from cas.objects.versions import (
     list_artifacts,
     list_slots,
     read_aliases,
+    read_expiry,
     read_last_move,
     read_slot,
     unknown_artifact,
 )
-
-READERS = 16
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from cas.operations.side_by_side import map_side_by_side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactSummary:
-    """An artifact at a glance: `latest` is the newest visible version, `size` its bytes."""
+    """An artifact at a glance: `latest` is the newest visible version, `size` its bytes.
+
+    `expires_ns` is when that may go by itself, None is never.
+    """
 
     name: str
     type: str
@@ -41,6 +39,7 @@ class ArtifactSummary:
     created_ns: int
     aliases: tuple[str, ...]
     description: str
+    expires_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +48,7 @@ class VersionSummary:
 
     Attributes:
         state: `live`, `trashed`, `purged` or `void`.
+        expires_ns: when it may go by itself, as was said last; None is never.
     """
 
     artifact: str
@@ -67,12 +67,13 @@ class VersionSummary:
     metadata: dict[str, Any] = field(default_factory=dict)
     producer: dict[str, Any] = field(default_factory=dict)
     inputs: tuple[Lineage, ...] = ()
+    expires_ns: int | None = None
 
 
 def show_artifacts(parts: StoreParts) -> list[ArtifactSummary]:
     """Return the artifacts that have a version or had one, by name."""
     names = list_artifacts(parts.backend)
-    found = _map(parts, lambda name: _summarize(parts, name), names)
+    found = map_side_by_side(parts, lambda name: _summarize(parts, name), names)
     return [summary for summary in found if summary is not None]
 
 
@@ -88,7 +89,7 @@ def show_versions(
     if not listing.slots:
         raise unknown_artifact(parts.backend, artifact)
     aliases = live_aliases(parts, artifact)
-    summaries = _map(
+    summaries = map_side_by_side(
         parts,
         lambda number: summarize_version(parts, listing, number, aliases),
         listing.newest_first(),
@@ -133,6 +134,7 @@ def summarize_version(
         metadata=record.metadata,
         producer=record.producer,
         inputs=record.inputs,
+        expires_ns=read_expiry(parts.backend, listing, record),
     )
 
 
@@ -150,13 +152,5 @@ def _summarize(parts: StoreParts, name: ArtifactName) -> ArtifactSummary | None:
         created_ns=record.created_ns if record else 0,
         aliases=tuple(live_aliases(parts, name)),
         description=record.description if record else "",
+        expires_ns=read_expiry(parts.backend, listing, record) if record else None,
     )
-
-
-def _map(parts: StoreParts, act: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Do the same for each item, side by side where requests take time."""
-    found = list(items)
-    if parts.backend.capabilities.local or len(found) == 1:
-        return [act(item) for item in found]
-    with ThreadPoolExecutor(READERS, thread_name_prefix="cas-list") as pool:
-        return list(pool.map(act, found))

@@ -1,0 +1,205 @@
+"""Every version of a store and what speaks for keeping it: aliases, and versions made from it.
+
+Reads every record of the artifacts asked for: one listing or two an artifact, and a request for each
+record, 16 at once. Records never change, so on a store that is not local they are kept on this
+machine, and the next census asks only for new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from cas.backend.base import Backend
+from cas.backend.forwarding import ForwardingBackend
+from cas.format.encoding import MAX_RECORD_BYTES
+from cas.format.version import AliasRecord, Lineage, MoveKind, MoveRecord, VersionRecord
+from cas.model.ids import VersionDigest
+from cas.model.names import ArtifactName
+from cas.objects.parts import StoreParts
+from cas.objects.versions import (
+    SlotListing,
+    list_artifacts,
+    list_slots,
+    read_aliases,
+    read_expiry,
+    read_move,
+    read_slot,
+)
+from cas.operations.side_by_side import map_side_by_side
+
+Name = tuple[str, int]
+
+
+class VersionState(StrEnum):
+    """Where a version is: visible, in the trash, or gone for good."""
+
+    LIVE = "live"
+    TRASHED = "trashed"
+    PURGED = "purged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedVersion:
+    """A version in a census.
+
+    Attributes:
+        move: its last move, or None.
+        expires_ns: when it may go by itself, as was said last; None is never.
+        aliases: what points at it.
+        protected: those of its aliases that are protected.
+    """
+
+    record: VersionRecord
+    move: MoveRecord | None = None
+    expires_ns: int | None = None
+    aliases: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> Name:
+        """Artifact and number."""
+        return str(self.record.artifact), self.record.number
+
+    @property
+    def ref(self) -> str:
+        """The version as a reference: `name:v4`."""
+        return f"{self.record.artifact}:v{self.record.number}"
+
+    @property
+    def state(self) -> VersionState:
+        """Where it is."""
+        return _state(self.move)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is visible."""
+        return self.state is VersionState.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The versions of some artifacts, or of all, by artifact and number. Voids are left out."""
+
+    store_id: str
+    versions: dict[Name, CountedVersion]
+    listings: dict[ArtifactName, SlotListing]
+
+    def of_artifact(self, artifact: ArtifactName) -> list[CountedVersion]:
+        """Return the versions of an artifact, the oldest first."""
+        name = str(artifact)
+        return sorted(
+            (one for one in self.versions.values() if one.name[0] == name),
+            key=lambda one: one.record.number,
+        )
+
+
+def take_census(parts: StoreParts, artifacts: Iterable[ArtifactName] | None = None) -> Census:
+    """Read the versions of some artifacts, or of all."""
+    backend = KeptRecords(parts.backend)
+    names = list_artifacts(backend) if artifacts is None else list(artifacts)
+    found = map_side_by_side(
+        parts, lambda name: (list_slots(backend, name), _live_aliases(backend, name)), names
+    )
+    listings = {listing.artifact: listing for listing, _ in found}
+    slots = [(listing, number) for listing, _ in found for number in sorted(listing.slots)]
+    counted = map_side_by_side(parts, lambda slot: _read_version(backend, *slot), slots)
+    aliases = {listing.artifact: states for listing, states in found}
+    versions = {
+        one.name: _with_aliases(one, aliases[one.record.artifact])
+        for one in counted
+        if one is not None
+    }
+    return Census(parts.config.store_id, versions, listings)
+
+
+def find_users(
+    parts: StoreParts, targets: Iterable[tuple[Name, VersionDigest]]
+) -> dict[Name, tuple[str, ...]]:
+    """Return which versions, neither in the trash nor purged, were made from these.
+
+    Reads all records of the store, as a census does, but no aliases, and moves of users alone.
+    """
+    wanted = dict(targets)
+    backend = KeptRecords(parts.backend)
+    listings = map_side_by_side(
+        parts, lambda name: list_slots(backend, name), list_artifacts(backend)
+    )
+    slots = [(listing, number) for listing in listings for number in sorted(listing.slots)]
+
+    def uses(slot: tuple[SlotListing, int]) -> set[Name]:
+        listing, number = slot
+        record = read_slot(backend, listing.artifact, number)
+        if not isinstance(record, VersionRecord) or not record.inputs:
+            return set()
+        used = {
+            name
+            for name, digest in wanted.items()
+            if any(names_version(one, name, digest, parts.config.store_id) for one in record.inputs)
+        }
+        if used and _state(read_move(backend, listing, number)) is VersionState.LIVE:
+            return used
+        return set()
+
+    found: dict[Name, list[str]] = {}
+    for (listing, number), used in zip(slots, map_side_by_side(parts, uses, slots), strict=True):
+        for name in used - {(str(listing.artifact), number)}:
+            found.setdefault(name, []).append(f"{listing.artifact}:v{number}")
+    return {name: tuple(users) for name, users in found.items()}
+
+
+def names_version(lineage: Lineage, name: Name, digest: VersionDigest, store_id: str) -> bool:
+    """Tell whether a lineage names a version of this store.
+
+    A record that was copied from another store speaks of that store's numbers: there the digest
+    decides, so that a copied model keeps the data that was copied with it.
+    """
+    if lineage.digest != digest:
+        return False
+    return lineage.store_id != store_id or (lineage.artifact, lineage.number) == name
+
+
+class KeptRecords(ForwardingBackend):
+    """Reads whole records as ranges, which the cache of a store that is not local keeps.
+
+    For what decides nothing that must be safe: everything else asks the storage itself.
+    """
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Return bytes of an object; of a whole one, as far as a record may reach."""
+        if start == 0 and stop is None:
+            return self._backend.get(key, 0, MAX_RECORD_BYTES + 1)
+        return self._backend.get(key, start, stop)
+
+
+def _read_version(backend: Backend, listing: SlotListing, number: int) -> CountedVersion | None:
+    record = read_slot(backend, listing.artifact, number)
+    if not isinstance(record, VersionRecord):
+        return None
+    move = read_move(backend, listing, number)
+    expires_ns = None
+    if _state(move) is VersionState.LIVE:
+        expires_ns = read_expiry(backend, listing, record)
+    return CountedVersion(record=record, move=move, expires_ns=expires_ns)
+
+
+def _live_aliases(backend: Backend, artifact: ArtifactName) -> dict[str, AliasRecord]:
+    states = read_aliases(backend, artifact)
+    return {
+        alias: state.record for alias, state in states.items() if state.record.number is not None
+    }
+
+
+def _with_aliases(one: CountedVersion, aliases: dict[str, AliasRecord]) -> CountedVersion:
+    pointing = {
+        alias: record for alias, record in aliases.items() if record.number == one.record.number
+    }
+    protected = tuple(alias for alias, record in pointing.items() if record.protected)
+    return replace(one, aliases=tuple(pointing), protected=protected) if pointing else one
+
+
+def _state(move: MoveRecord | None) -> VersionState:
+    if move is None or move.kind is MoveKind.RESTORE:
+        return VersionState.LIVE
+    return VersionState.TRASHED if move.kind is MoveKind.TRASH else VersionState.PURGED
