@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cas.operations.delete import Deletion
     from cas.operations.diagnosis import Check, CheckState, DiagnoseOptions, Diagnosis, Role
     from cas.operations.diff import Change, Diff
+    from cas.operations.expire import Expiry
     from cas.operations.measure_usage import Usage, VersionUsage
     from cas.operations.move_alias import AliasMove
     from cas.operations.outcomes import (
@@ -55,7 +56,16 @@ if TYPE_CHECKING:
         PutOutcome,
         PutPlan,
     )
+    from cas.operations.plan_delete import DeletionPlan, PlannedDeletion
+    from cas.operations.retention import (
+        DueVersion,
+        OverdueVersion,
+        RetentionOutcome,
+        RetentionPlan,
+        RetentionPolicy,
+    )
     from cas.operations.show_history import ArtifactSummary, VersionSummary
+    from cas.operations.trash import Missed, Trashed
     from cas.shortcuts import get, open, put
     from cas.store import Store
     from cas.transfer.tree import SkippedFile
@@ -111,6 +121,22 @@ _MODULES = {
         "PutPlan",
     ),
     "cas.operations.show_history": ("ArtifactSummary", "VersionSummary"),
+    "cas.operations.plan_delete": (
+        "DeletionPlan",
+        "PlannedDeletion",
+    ),
+    "cas.operations.expire": ("Expiry",),
+    "cas.operations.retention": (
+        "DueVersion",
+        "OverdueVersion",
+        "RetentionOutcome",
+        "RetentionPlan",
+        "RetentionPolicy",
+    ),
+    "cas.operations.trash": (
+        "Missed",
+        "Trashed",
+    ),
     "cas.shortcuts": ("get", "open", "put"),
     "cas.store": ("Store",),
     "cas.transfer.tree": ("SkippedFile",),
@@ -142,19 +168,25 @@ __all__ = [
     "CopyPlan",
     "CorruptionError",
     "Deletion",
+    "DeletionPlan",
     "DiagnoseOptions",
     "Diagnosis",
     "Diff",
+    "DueVersion",
     "Entry",
     "EntryKind",
     "ErrorCode",
+    "Expiry",
     "GetOptions",
     "GetOutcome",
     "IncompleteError",
     "InvalidInputError",
     "KeptVersion",
+    "Missed",
     "NotFoundError",
+    "OverdueVersion",
     "PlannedCopy",
+    "PlannedDeletion",
     "PlannedFile",
     "Progress",
     "ProgressSink",
@@ -162,6 +194,9 @@ __all__ = [
     "PutOutcome",
     "PutPlan",
     "RefusedError",
+    "RetentionOutcome",
+    "RetentionPlan",
+    "RetentionPolicy",
     "Role",
     "Share",
     "SkippedFile",
@@ -169,6 +204,7 @@ __all__ = [
     "Store",
     "StoreOptions",
     "Totals",
+    "Trashed",
     "UnsupportedError",
     "Usage",
     "Version",

@@ -30,7 +30,7 @@ from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
 from cas.operations.diff import Diff, diff_versions
 from cas.operations.expire import Expiry, set_ttl
 from cas.operations.measure_usage import Usage, measure_usage
-from cas.operations.move_alias import AliasMove, tag, untag
+from cas.operations.move_alias import AliasMove, set_protection, tag, untag
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome, PutPlan
 from cas.operations.pinned import pin_version
 from cas.operations.plan_delete import DeletionPlan, plan_delete
@@ -40,6 +40,7 @@ from cas.operations.show_history import (
     ArtifactSummary,
     VersionSummary,
     live_aliases,
+    protected_aliases,
     show_artifacts,
     show_versions,
 )
@@ -274,22 +275,38 @@ class Store:
 
         return plan_copy(self._parts, target.parts, chosen, options or CopyOptions())
 
-    def tag(self, ref: str, aliases: Sequence[str]) -> list[AliasMove]:
-        """Point aliases to a version.
+    def tag(
+        self, ref: str, aliases: Sequence[str], *, protect: bool = False, force: bool = False
+    ) -> list[AliasMove]:
+        """Point aliases to a version, and with `protect` protect them.
 
         Raises:
             NotFoundError: there is no such version.
             InvalidInputError: an alias is not allowed.
+            RefusedError: one is protected, points elsewhere, and `force` is not set.
         """
-        return tag(self._parts, Ref.parse(ref), aliases)
+        return tag(self._parts, Ref.parse(ref), aliases, protect=protect, force=force)
 
-    def untag(self, name: str, aliases: Sequence[str]) -> list[AliasMove]:
+    def untag(self, name: str, aliases: Sequence[str], *, force: bool = False) -> list[AliasMove]:
         """Remove aliases of an artifact.
 
         Raises:
             NotFoundError: one of them is not set; then none is removed.
+            RefusedError: one is protected and `force` is not set; likewise.
         """
-        return untag(self._parts, ArtifactName(name), aliases)
+        return untag(self._parts, ArtifactName(name), aliases, force=force)
+
+    def protect(
+        self, name: str, aliases: Sequence[str], *, protected: bool = True
+    ) -> list[AliasMove]:
+        """Protect aliases of an artifact, or end that; where they point does not change.
+
+        A protected alias is not moved or removed, nor its version deleted, unless that is forced.
+
+        Raises:
+            NotFoundError: one of them is not set; then nothing is changed.
+        """
+        return set_protection(self._parts, ArtifactName(name), aliases, protected=protected)
 
     def delete(self, ref: str, *, force: bool = False, now: bool = False) -> list[Deletion]:
         """Move a version, or with a bare name all versions, to the trash.
@@ -413,6 +430,10 @@ class Store:
     def aliases(self, name: str) -> dict[str, int]:
         """Return where the aliases of an artifact point."""
         return live_aliases(self._parts, ArtifactName(name))
+
+    def protected_aliases(self, name: str) -> list[str]:
+        """Return which aliases of an artifact are protected."""
+        return protected_aliases(self._parts, ArtifactName(name))
 
     def diff(self, old: str, new: str, *, renames: bool = True) -> Diff:
         """Compare two versions, reading only the pages that differ.

@@ -27,6 +27,7 @@ def show_version(console: Console, version: Version) -> None:
         ("type", version.type),
         ("aliases", ", ".join(version.aliases)),
         ("created", format_time(version.created_ns)),
+        ("expires", "" if version.expires_ns is None else format_time(version.expires_ns)),
         ("holds", format_totals(version.totals)),
         (
             "brought",
@@ -48,13 +49,16 @@ def show_version(console: Console, version: Version) -> None:
             console.detail(f"{escape(name):<{width}}  {escape(value)}")
 
 
-def show_aliases(console: Console, artifact: str, aliases: Mapping[str, int]) -> None:
-    """Print where the aliases of an artifact point."""
+def show_aliases(
+    console: Console, artifact: str, aliases: Mapping[str, int], protected: Sequence[str]
+) -> None:
+    """Print where the aliases of an artifact point, and which are protected."""
     if console.as_json:
-        console.document({"artifact": artifact, "aliases": aliases})
+        console.document({"artifact": artifact, "aliases": aliases, "protected": protected})
         return
     for alias, number in sorted(aliases.items()):
-        console.answer(f"{escape(alias)}  {artifact}:v{number}")
+        mark = "  (protected)" if alias in protected else ""
+        console.answer(f"{escape(alias)}  {artifact}:v{number}{mark}")
     if not aliases:
         console.note(f"{artifact} has no aliases; to set one: cas tag {artifact} ALIAS")
 
@@ -68,6 +72,16 @@ def show_moves(console: Console, artifact: str, moves: Sequence[AliasMove]) -> N
         now = "removed" if move.number is None else f"{artifact}:v{move.number}"
         before = f"  (was v{move.previous})" if move.previous not in (None, move.number) else ""
         console.answer(f"{escape(move.alias)}  {now}{before}")
+
+
+def show_expiry(console: Console, artifact: str, number: int, expires_ns: int | None) -> None:
+    """Print when a version may go by itself."""
+    if console.as_json:
+        expires = None if expires_ns is None else iso_time(expires_ns)
+        console.document({"artifact": artifact, "number": number, "expires": expires})
+        return
+    when = "never expires" if expires_ns is None else f"expires {format_time(expires_ns)}"
+    console.answer(f"{artifact}:v{number}  {when}")
 
 
 def show_deletions(console: Console, deletions: Sequence[Deletion], *, key: str, verb: str) -> None:
@@ -90,6 +104,7 @@ def _version_document(version: Version) -> dict[str, Any]:
         "type": version.type,
         "aliases": version.aliases,
         "created": iso_time(version.created_ns),
+        "expires": None if version.expires_ns is None else iso_time(version.expires_ns),
         "totals": to_json(version.totals),
         "new_bytes": record.new_bytes,
         "stored_bytes": record.stored_bytes,

@@ -38,7 +38,7 @@ def list_artifacts(console: Console, artifacts: Sequence[ArtifactSummary]) -> No
         console.note("the store is empty; to fill it: cas put FOLDER NAME")
         return
     rows = [
-        (
+        [
             artifact.name,
             artifact.type,
             "-" if artifact.latest is None else f"v{artifact.latest}",
@@ -46,10 +46,11 @@ def list_artifacts(console: Console, artifacts: Sequence[ArtifactSummary]) -> No
             format_size(artifact.size),
             format_time(artifact.created_ns),
             ", ".join(artifact.aliases),
-        )
+        ]
         for artifact in artifacts
     ]
-    headings = ("NAME", "TYPE", "LATEST", "VERSIONS", "SIZE", "CREATED", "ALIASES")
+    headings = ["NAME", "TYPE", "LATEST", "VERSIONS", "SIZE", "CREATED", "ALIASES"]
+    _insert_expiries(headings, rows, [artifact.expires_ns for artifact in artifacts])
     _print_table(console, format_table(headings, rows, right=frozenset({3, 4})))
 
 
@@ -62,8 +63,9 @@ def list_versions(console: Console, artifact: str, versions: Sequence[VersionSum
         for version in versions:
             console.answer(f"{version.artifact}:v{version.number}")
         return
+    headings = ["VERSION", "CREATED", "FILES", "SIZE", "NEW", "STORED", "ALIASES", "MESSAGE"]
     rows = [_version_row(version) for version in versions]
-    headings = ("VERSION", "CREATED", "FILES", "SIZE", "NEW", "STORED", "ALIASES", "MESSAGE")
+    _insert_expiries(headings, rows, [version.expires_ns for version in versions])
     _print_table(console, format_table(headings, rows, right=frozenset({2, 3, 4, 5})))
 
 
@@ -134,10 +136,22 @@ def list_usage(console: Console, usage: Usage) -> None:
     console.detail(f"the whole store: {format_size(usage.store_bytes)} in {usage.blobs:,} blobs")
 
 
-def _version_row(version: VersionSummary) -> tuple[str, ...]:
+def _insert_expiries(
+    headings: list[str], rows: list[list[str]], expiries: Sequence[int | None]
+) -> None:
+    """Add a column before the aliases that says when each row expires, if one of them does."""
+    if all(expires_ns is None for expires_ns in expiries):
+        return
+    at = headings.index("ALIASES")
+    headings.insert(at, "EXPIRES")
+    for row, expires_ns in zip(rows, expiries, strict=True):
+        row.insert(at, "" if expires_ns is None else format_time(expires_ns))
+
+
+def _version_row(version: VersionSummary) -> list[str]:
     totals = version.totals
     number = f"v{version.number}"
-    return (
+    return [
         number if version.state == "live" else f"{number} ({_STATES[version.state]})",
         format_time(version.created_ns) if version.created_ns else "",
         f"{totals.files:,}" if totals else "",
@@ -146,7 +160,7 @@ def _version_row(version: VersionSummary) -> tuple[str, ...]:
         format_size(version.stored_bytes) if totals else "",
         ", ".join(version.aliases),
         version.message or version.description,
-    )
+    ]
 
 
 def _entry_row(entry: Entry) -> tuple[str, str, str, str]:

@@ -111,14 +111,14 @@ class Console:
         for line in "".join(lines).splitlines():
             sys.stderr.write(escape(line) + "\n")
 
-    def require_yes(self, question: str, *, assume_yes: bool) -> None:
-        """Ask, and return only if the answer is yes.
+    def require_yes(self, question: str, *, assume_yes: bool) -> bool:
+        """Ask, and return only if the answer is yes; tell whether somebody was asked.
 
         Raises:
             RefusedError: the answer is no, or nobody can be asked.
         """
         if assume_yes:
-            return
+            return False
         if not self.interactive:
             raise RefusedError(
                 f"{question} This needs a yes, and there is no terminal to ask on",
@@ -128,6 +128,7 @@ class Console:
         sys.stderr.write(f"{question} [y/N] ")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise RefusedError("not confirmed: nothing was changed", code=ErrorCode.BRAKE)
+        return True
 
     def _style(self, stream: TextIO, text: str, **style: Any) -> str:
         return click.style(text, **style) if self.colors(stream) else text

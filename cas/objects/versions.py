@@ -6,7 +6,7 @@ back before believing anything. Spec: specs/protocol/put.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from cas.backend.base import Backend, create_confirmed
@@ -231,15 +231,32 @@ def move_alias(
     Returns:
         The state that was replaced, or None if there was none.
     """
+    return change_alias(backend, artifact, alias, lambda _: record)
+
+
+def change_alias(
+    backend: Backend,
+    artifact: ArtifactName,
+    alias: AliasName,
+    change: Callable[[AliasState | None], AliasRecord],
+) -> AliasState | None:
+    """Add a move that depends on the one before it, after whatever others add meanwhile.
+
+    Args:
+        change: gives the move that follows a state, or raises if none may follow it. It is asked
+            again for every move that another was faster with.
+
+    Returns:
+        The state that was replaced, or None if there was none.
+    """
     before = read_alias(backend, artifact, alias)
-    generation = 0 if before is None else before.generation + 1
-    content = encode_alias(record)
-    while (
-        create_confirmed(backend, keys.alias_key(artifact, alias, generation), content) != content
-    ):
+    while True:
+        generation = 0 if before is None else before.generation + 1
+        content = encode_alias(change(before))
+        key = keys.alias_key(artifact, alias, generation)
+        if create_confirmed(backend, key, content) == content:
+            return before
         before = _read_alias(backend, artifact, alias, generation)
-        generation += 1
-    return before
 
 
 def _read_alias(

@@ -164,9 +164,14 @@ def _carry_aliases(
     states = read_aliases(target.backend, chosen.name)
     points = {alias: state.record.number for alias, state in states.items()}
     wanted = [alias for alias in chosen.aliases if points.get(alias) != done.number]
-    kept = [alias for alias in wanted if points.get(alias) is not None and mode is AliasMode.NEW]
+    kept = [
+        alias
+        for alias in wanted
+        if points.get(alias) is not None
+        and (mode is AliasMode.NEW or states[alias].record.protected)
+    ]
     names = [AliasName(alias) for alias in wanted if alias not in kept]
-    moves = move_aliases(target, chosen.name, done.number, done.digest, names)
+    moves = move_aliases(target, (chosen.name, done.number, done.digest), names)
     return replace(
         done, aliases=tuple(move.alias for move in moves), kept_aliases=tuple(sorted(kept))
     )

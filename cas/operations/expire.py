@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cas.errors import ErrorCode, InvalidInputError
-from cas.format.version import VersionRecord
 from cas.model.durations import Span, span_or_never
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
 from cas.objects.versions import add_expiry, read_expiry
 from cas.operations.guarantees import require_create_if_absent
-from cas.operations.resolve import ResolvedVersion, resolve_record
+from cas.operations.resolve import resolve_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,39 +36,20 @@ def set_ttl(parts: StoreParts, ref: Ref, ttl: Span | None) -> Expiry:
     """
     require_create_if_absent(parts, "changing when a version expires")
     span_ns = span_or_never(ttl)
-    found = _resolve(parts, ref)
+    if ref.path:
+        raise InvalidInputError(
+            f"{ref}: only a whole version can expire", code=ErrorCode.INVALID_REF
+        )
+    found = resolve_record(parts, ref)
     listing, record = found.listing, found.record
     now_ns = parts.clock.now_ns()
     expires_ns = None if span_ns is None else now_ns + span_ns
     previous = read_expiry(parts.backend, listing, record)
     if (expires_ns, previous) != (None, None):
         add_expiry(parts.backend, listing, record.number, expires_ns, now_ns)
-    return _expiry(record, expires_ns, previous)
-
-
-def show_ttl(parts: StoreParts, ref: Ref) -> Expiry:
-    """Return when a version may go by itself.
-
-    Raises:
-        NotFoundError: there is no such version.
-    """
-    found = _resolve(parts, ref)
-    expires_ns = read_expiry(parts.backend, found.listing, found.record)
-    return _expiry(found.record, expires_ns, expires_ns)
-
-
-def _resolve(parts: StoreParts, ref: Ref) -> ResolvedVersion:
-    if ref.path:
-        raise InvalidInputError(
-            f"{ref}: only a whole version can expire", code=ErrorCode.INVALID_REF
-        )
-    return resolve_record(parts, ref)
-
-
-def _expiry(record: VersionRecord, expires_ns: int | None, previous_ns: int | None) -> Expiry:
     return Expiry(
         artifact=str(record.artifact),
         number=record.number,
         expires_ns=expires_ns,
-        previous_ns=previous_ns,
+        previous_ns=previous,
     )

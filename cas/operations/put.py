@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cas.environment import monotonic_seconds
-from cas.errors import ConflictError, ErrorCode, InvalidInputError
+from cas.errors import ConflictError, ErrorCode, InvalidInputError, RefusedError
 from cas.format.version import VersionRecord
 from cas.model.durations import span_or_never
 from cas.model.names import AliasName, ArtifactName, Ref
@@ -20,7 +20,7 @@ from cas.objects.sessions import WriterSession
 from cas.operations.commit import Commit, until_committed
 from cas.operations.describe import describe_version
 from cas.operations.guarantees import require_able_client
-from cas.operations.move_alias import move_aliases
+from cas.operations.move_alias import AliasMove, move_aliases, refuse_protected
 from cas.operations.outcomes import PutOptions, PutOutcome
 from cas.operations.resolve import resolve_record
 from cas.operations.store_tree import Source, store_tree
@@ -39,6 +39,7 @@ def put(
         InvalidInputError: an option or a name is not allowed, or there is nothing to put.
         IncompleteError: some files could not be read; nothing was published.
         ConflictError: `if_parent` is not the newest version.
+        RefusedError: an alias is protected and points to another version; nothing was put.
         BackendError: the storage failed; a later put resumes where this one stopped.
         CorruptionError: the newest version cannot be read.
         UnsupportedError: the driver is too old to keep this writer and others apart.
@@ -52,6 +53,8 @@ def put(
         found = read_surroundings(parts.backend, parts.pages, artifact)
         found = replace(found, bad_blobs=bad_blobs)
         _check_parent(parts, found, options)
+        newest = found.base.record.number if found.base else None
+        refuse_protected(parts, artifact, aliases, to=newest)
         with store_tree(parts, source, options, session, found) as stored:
             base = found.base
             if base and base.record.digest == stored.digest and not options.force:
@@ -67,7 +70,7 @@ def put(
 
     try:
         outcome = until_committed(artifact, attempt)
-        moved = move_aliases(parts, artifact, outcome.number, outcome.digest, aliases)
+        moved = _point_aliases(parts, artifact, outcome, aliases)
     finally:
         session.close()
     return replace(
@@ -76,6 +79,22 @@ def put(
         warnings=outcome.warnings + _ignored_options(outcome, options),
         seconds=monotonic_seconds() - started,
     )
+
+
+def _point_aliases(
+    parts: StoreParts,
+    artifact: ArtifactName,
+    outcome: PutOutcome,
+    aliases: tuple[AliasName, ...],
+) -> list[AliasMove]:
+    version = artifact, outcome.number, outcome.digest
+    try:
+        return move_aliases(parts, version, aliases)
+    except RefusedError as error:
+        # It pointed to the newest version, or was protected since this put began.
+        raise RefusedError(
+            f"{outcome.ref} is published, but {error}", code=error.code, hint=error.hint
+        ) from error
 
 
 def _commit(

@@ -107,6 +107,16 @@ def live_aliases(parts: StoreParts, artifact: ArtifactName) -> dict[str, int]:
     }
 
 
+def protected_aliases(parts: StoreParts, artifact: ArtifactName) -> list[str]:
+    """Return which aliases of an artifact are set and protected."""
+    states = read_aliases(parts.backend, artifact)
+    return [
+        alias
+        for alias, state in states.items()
+        if state.record.protected and state.record.number is not None
+    ]
+
+
 def summarize_version(
     parts: StoreParts, listing: SlotListing, number: int, aliases: dict[str, int]
 ) -> VersionSummary:

@@ -130,3 +130,109 @@ def test_any_lost_reply_of_a_move_leaves_one_clear_state(make_scene, first, act,
 
         assert scene.live() == ([] if act == "delete" else [0])
         assert scene.store().aliases("data") == ({"best": 0} if act == "tag" else {})
+
+
+def test_a_protected_alias_is_moved_and_removed_only_by_force(scene, first, second):
+    """And stays protected wherever it is moved to."""
+    scene.put(first)
+    scene.put(second)
+    store = scene.store()
+    store.tag("data:v0", ["best"], protect=True)
+
+    for act in (
+        lambda: store.tag("data:v1", ["best"]),
+        lambda: store.untag("data", ["best"]),
+        lambda: store.put(scene.source(first), "data", cas.PutOptions(aliases=("best",))),
+        lambda: store.delete("data:v0"),
+        lambda: store.delete("data"),
+    ):
+        with pytest.raises(cas.RefusedError, match="best"):
+            act()
+
+    assert (store.aliases("data"), scene.live()) == ({"best": 0}, [0, 1])
+    assert store.tag("data:v0", ["best"])[0].number == 0
+    store.tag("data:v1", ["best"], force=True)
+    assert (store.aliases("data"), store.protected_aliases("data")) == ({"best": 1}, ["best"])
+    store.untag("data", ["best"], force=True)
+    store.tag("data:v0", ["best"])
+    assert store.protected_aliases("data") == []
+
+
+def test_protection_comes_and_goes_without_moving_the_alias(scene, first):
+    """The mark is a move to where the alias is."""
+    scene.put(first)
+    store = scene.store()
+    store.tag("data:v0", ["best"])
+
+    assert [move.number for move in store.protect("data", ["best"])] == [0]
+    assert store.protected_aliases("data") == ["best"]
+    store.protect("data", ["best"], protected=False)
+    assert (store.aliases("data"), store.protected_aliases("data")) == ({"best": 0}, [])
+    with pytest.raises(cas.NotFoundError):
+        store.protect("data", ["worst"])
+
+
+def test_an_alias_protected_while_it_is_moved_stays(scene, first, second):
+    """The loser of a generation asks again whether it may be moved."""
+    scene.put(first)
+    scene.put(second)
+    scene.store().tag("data:v0", ["best"])
+    backend = scene.meddling("create", "/aliases/", lambda: scene.store().protect("data", ["best"]))
+
+    with pytest.raises(cas.RefusedError):
+        scene.store(backend).tag("data:v1", ["best"])
+
+    assert scene.store().aliases("data") == {"best": 0}
+
+
+def test_an_alias_moved_while_it_is_protected_is_protected_where_it_is(scene, first, second):
+    """Protecting moves no alias back."""
+    scene.put(first)
+    scene.put(second)
+    scene.store().tag("data:v0", ["best"])
+    backend = scene.meddling("create", "/aliases/", lambda: scene.store().tag("data:v1", ["best"]))
+
+    scene.store(backend).protect("data", ["best"])
+
+    assert scene.store().aliases("data") == {"best": 1}
+    assert scene.store().protected_aliases("data") == ["best"]
+
+
+def test_a_put_that_cannot_move_an_alias_says_that_the_version_is_published(scene, first, second):
+    """An alias that is protected only after the put began."""
+    scene.put(first)
+    scene.store().tag("data:v0", ["best"], protect=True)
+
+    with pytest.raises(cas.RefusedError, match="data:v1 is published"):
+        scene.store().put(
+            scene.source(second), "data", cas.PutOptions(provenance=False, aliases=("best",))
+        )
+
+    assert scene.live() == [0, 1]
+
+
+def test_a_version_that_others_were_made_from_is_deleted_only_by_force(scene, first, second):
+    """Lineage from any artifact counts, as long as the user of it is neither trashed nor purged."""
+    scene.put(first)
+    store = scene.store()
+    model = cas.PutOptions(provenance=False, inputs=("data:v0",))
+    store.put(scene.source(second), "model", model)
+
+    with pytest.raises(cas.RefusedError, match="model:v0 was made from data:v0"):
+        store.delete("data:v0")
+    with pytest.raises(cas.RefusedError, match="model:v0"):
+        store.delete("data", now=True)
+
+    assert store.plan_delete("data:v0").versions[0].users == ("model:v0",)
+    store.delete("model")
+    store.delete("data:v0")
+    assert scene.live() == []
+
+
+def test_versions_of_one_artifact_made_from_each_other_go_together(scene, first, second):
+    """What goes as well does not speak for what it was made from."""
+    scene.put(first)
+    options = cas.PutOptions(provenance=False, inputs=("data:v0",))
+    scene.store().put(scene.source(second), "data", options)
+
+    assert [one.number for one in scene.store().delete("data")] == [0, 1]

@@ -4,14 +4,17 @@ import pytest
 
 ARTIFACT_KEYS = {
     "name", "type", "versions", "latest", "size", "created", "aliases", "description",
+    "expires",
 }  # fmt: skip
 VERSION_KEYS = {
     "artifact", "number", "state", "digest", "aliases", "totals", "new_bytes", "stored_bytes",
     "created", "type", "description", "message", "parent", "metadata", "producer", "inputs",
+    "expires",
 }  # fmt: skip
 SHOW_KEYS = {
     "ref", "artifact", "number", "digest", "type", "aliases", "created", "totals", "new_bytes",
     "stored_bytes", "parent", "description", "message", "metadata", "inputs", "producer",
+    "expires",
 }  # fmt: skip
 ENTRY_KEYS = {"path", "kind", "size", "executable", "hash", "target"}
 USAGE_KEYS = {

@@ -33,6 +33,7 @@ pg_dump db | cas put - backup --path dump.sql
 @click.option("-m", "--message", default="", help="Why it was made.")
 @click.option("--metadata", multiple=True, metavar="K=V|JSON|@FILE", help="Facts; repeatable.")
 @click.option("-a", "--alias", "--aliases", multiple=True, help="Point it here; repeatable.")
+@click.option("--ttl", metavar="SPAN", help="Let it go after 30d, 12h, 2w, ...; see cas ttl.")
 @click.option("--force", is_flag=True, help="Make a new version even if nothing changed.")
 @click.option("--if-parent", metavar="REF", help="Fail unless this is the newest one by then.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out, as .gitignore does.")
@@ -95,6 +96,7 @@ def _options(given: dict[str, Any], **running: Any) -> cas.PutOptions:
         message=given["message"],
         metadata=merge_metadata(given["metadata"]),
         aliases=split_list(given["alias"]),
+        ttl=given["ttl"],
         force=given["force"],
         if_parent=given["if_parent"],
         exclude=given["exclude"],
