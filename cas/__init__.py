@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cas.operations.diagnosis import Check, CheckState, DiagnoseOptions, Diagnosis, Role
     from cas.operations.diff import Change, Diff
     from cas.operations.expire import Expiry
+    from cas.operations.keep_rules import KeepRules
     from cas.operations.measure_usage import Usage, VersionUsage
     from cas.operations.move_alias import AliasMove
     from cas.operations.outcomes import (
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         PutPlan,
     )
     from cas.operations.plan_delete import DeletionPlan, PlannedDeletion
+    from cas.operations.prune import JudgedVersion, PruneOutcome, PrunePlan
     from cas.operations.retention import (
         DueVersion,
         OverdueVersion,
@@ -137,6 +139,12 @@ _MODULES = {
         "Missed",
         "Trashed",
     ),
+    "cas.operations.keep_rules": ("KeepRules",),
+    "cas.operations.prune": (
+        "JudgedVersion",
+        "PruneOutcome",
+        "PrunePlan",
+    ),
     "cas.shortcuts": ("get", "open", "put"),
     "cas.store": ("Store",),
     "cas.transfer.tree": ("SkippedFile",),
@@ -182,6 +190,8 @@ __all__ = [
     "IncompleteError",
     "InvalidInputError",
     "KeptVersion",
+    "JudgedVersion",
+    "KeepRules",
     "Missed",
     "NotFoundError",
     "OverdueVersion",
@@ -190,6 +200,8 @@ __all__ = [
     "PlannedFile",
     "Progress",
     "ProgressSink",
+    "PruneOutcome",
+    "PrunePlan",
     "PutOptions",
     "PutOutcome",
     "PutPlan",

@@ -29,12 +29,14 @@ from cas.operations.delete import Deletion, delete, restore
 from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
 from cas.operations.diff import Diff, diff_versions
 from cas.operations.expire import Expiry, set_ttl
+from cas.operations.keep_rules import KeepRules
 from cas.operations.measure_usage import Usage, measure_usage
 from cas.operations.move_alias import AliasMove, set_protection, tag, untag
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome, PutPlan
 from cas.operations.pinned import pin_version
 from cas.operations.plan_delete import DeletionPlan, plan_delete
 from cas.operations.plan_put import plan_put
+from cas.operations.prune import PruneOutcome, PrunePlan, plan_prune, prune
 from cas.operations.put import put
 from cas.operations.show_history import (
     ArtifactSummary,
@@ -329,6 +331,24 @@ class Store:
             NotFoundError: there is no such version.
         """
         return plan_delete(self._parts, Ref.parse(ref), now=now)[0]
+
+    def prune(self, names: str | Sequence[str], rules: KeepRules) -> PruneOutcome:
+        """Move to the trash what rules do not keep of one or several artifacts.
+
+        Args:
+            names: names of artifacts, or patterns such as `team/*`.
+            rules: what is kept; what aliases point at and what a kept version was made from is, too.
+
+        Raises:
+            NotFoundError: a name or pattern fits no artifact.
+            InvalidInputError: the rules say nothing, or one makes no sense.
+            RefusedError: an artifact would lose every version, and `rules.last` is not 0.
+        """
+        return prune(self._parts, [names] if isinstance(names, str) else names, rules)
+
+    def plan_prune(self, names: str | Sequence[str], rules: KeepRules) -> PrunePlan:
+        """Return what `prune` would keep and why, and what would go, changing nothing."""
+        return plan_prune(self._parts, [names] if isinstance(names, str) else names, rules)
 
     def set_ttl(self, ref: str, ttl: Span | None) -> Expiry:
         """Let a collection move a version to the trash a span from now; None or "never": never.

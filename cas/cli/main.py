@@ -33,6 +33,7 @@ COMMANDS = {
     "cat": "Write the bytes of stored files.",
     "ttl": "Say when a version may go by itself.",
     "rm": "Put versions into the trash, or delete them for good.",
+    "prune": "Keep versions by rules; the others go into the trash.",
     "restore": "Bring versions back from the trash.",
     "du": "Show the bytes that versions take.",
     "gc": "Delete what nothing needs any more.",

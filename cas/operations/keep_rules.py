@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cas.errors import ErrorCode, InvalidInputError
-from cas.model.durations import SECOND_NS, format_span
+from cas.model.durations import SECOND_NS, Span, format_span, span_ns
 from cas.operations.census import Census, CountedVersion, Name
 
 Reasons = dict[Name, list[str]]
@@ -125,18 +125,19 @@ class KeepRules:
 
     Attributes:
         last: the newest so many; 0 says that it is meant that nothing may be left.
-        within_ns: those that are not older.
-        aliases: patterns of aliases whose versions stay; None is every alias. Protected aliases
-            always count.
-        top: the best by metadata.
+        within: those that are not older: a `timedelta`, seconds, or a text like "30d".
+        aliases: patterns of aliases whose versions stay.
+        every_alias: what any alias points at stays, too. Protected aliases always count.
+        top: the best by a number in their metadata, such as "3:val_loss" or "1:score:max".
         hourly: the newest of each of the last so many hours that have a version; likewise `daily`,
             `weekly`, `monthly` and `yearly`. Times are UTC.
     """
 
     last: int | None = None
-    within_ns: int | None = None
-    aliases: tuple[str, ...] | None = None
-    top: tuple[TopRule, ...] = ()
+    within: Span | None = None
+    aliases: tuple[str, ...] = ()
+    every_alias: bool = True
+    top: tuple[str, ...] = ()
     hourly: int = 0
     daily: int = 0
     weekly: int = 0
@@ -149,7 +150,7 @@ class KeepRules:
         periods = (getattr(self, name) for name in _PERIODS)
         return (
             self.last is None
-            and self.within_ns is None
+            and self.within is None
             and not self.aliases
             and not self.top
             and not any(periods)
@@ -168,22 +169,26 @@ def choose_kept(versions: Sequence[CountedVersion], rules: KeepRules, now_ns: in
     """Return why versions of one artifact are kept; those that are not there may go.
 
     Only what is visible counts and is returned. Lineage is not looked at here.
+
+    Raises:
+        InvalidInputError: a rule makes no sense.
     """
     verdicts = _Verdicts()
     newest = sorted(
         (one for one in versions if one.is_live), key=lambda one: one.record.number, reverse=True
     )
     for one in newest:
-        for reason in _alias_reasons(one, rules.aliases):
+        for reason in _alias_reasons(one, rules):
             verdicts.keep(one, reason)
     for one in newest[: rules.last or 0]:
         verdicts.keep(one, f"among the last {rules.last}")
-    if rules.within_ns is not None:
+    if rules.within is not None:
+        within_ns = span_ns(rules.within)
         for one in newest:
-            if now_ns - one.record.created_ns <= rules.within_ns:
-                verdicts.keep(one, f"within {format_span(rules.within_ns)}")
-    for rule in rules.top:
-        _keep_top(newest, rule, verdicts)
+            if now_ns - one.record.created_ns <= within_ns:
+                verdicts.keep(one, f"within {format_span(within_ns)}")
+    for text in rules.top:
+        _keep_top(newest, TopRule.parse(text), verdicts)
     for period in _PERIODS:
         _keep_periods(newest, period, getattr(rules, period), verdicts)
     return verdicts.reasons
@@ -219,11 +224,11 @@ def spread_lineage(census: Census, kept: Reasons) -> Reasons:
     return reasons
 
 
-def _alias_reasons(one: CountedVersion, patterns: tuple[str, ...] | None) -> Iterable[str]:
+def _alias_reasons(one: CountedVersion, rules: KeepRules) -> Iterable[str]:
     for alias in one.aliases:
         if alias in one.protected:
             yield f"protected alias {alias}"
-        elif patterns is None or any(fnmatch.fnmatchcase(alias, pattern) for pattern in patterns):
+        elif rules.every_alias or any(fnmatch.fnmatchcase(alias, one) for one in rules.aliases):
             yield f"alias {alias}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from census_of import census_of, counted
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from cas.errors import InvalidInputError
 from cas.format.version import MoveKind
-from cas.model.durations import DAY_NS
+from cas.model.durations import DAY_NS, SECOND_NS
 from cas.operations.keep_rules import KeepRules, TopRule, choose_kept, spread_lineage
 from cas.operations.retention import RetentionPolicy, choose_due
 
@@ -55,9 +57,10 @@ def stores(draw):
 rules = st.builds(
     KeepRules,
     last=st.none() | counts,
-    within_ns=st.none() | ages.map(lambda days: days * DAY_NS),
-    aliases=st.none() | st.just(()) | st.just(("pro*",)),
-    top=st.lists(st.builds(TopRule, counts, st.just("loss"), st.booleans()), max_size=2).map(tuple),
+    within=st.none() | ages.map(lambda days: timedelta(days=days)),
+    aliases=st.just(()) | st.just(("pro*",)),
+    every_alias=st.booleans(),
+    top=st.lists(st.sampled_from(["1:loss", "2:loss:max"]), max_size=2).map(tuple),
     daily=counts,
     weekly=counts,
     monthly=counts,
@@ -78,9 +81,10 @@ def test_each_rule_keeps_what_it_says(census, rules):
     assert all(kept.values())
     for place, one in enumerate(live):
         by_last = rules.last is not None and place < rules.last
-        by_age = rules.within_ns is not None and NOW - one.record.created_ns <= rules.within_ns
+        age = timedelta(seconds=(NOW - one.record.created_ns) // SECOND_NS)
+        by_age = rules.within is not None and age <= rules.within
         by_alias = any(
-            alias in one.protected or rules.aliases is None or (rules.aliases and alias == "prod")
+            alias in one.protected or rules.every_alias or (rules.aliases and alias == "prod")
             for alias in one.aliases
         )
         if by_last or by_age or by_alias:
@@ -89,11 +93,12 @@ def test_each_rule_keeps_what_it_says(census, rules):
             assert one.name not in kept
 
 
-@given(stores(), st.builds(TopRule, counts, st.just("loss"), st.booleans()))
-def test_the_best_are_kept_and_none_that_is_worse_than_one_that_goes(census, rule):
+@given(stores(), counts, st.sampled_from(["min", "max"]))
+def test_the_best_are_kept_and_none_that_is_worse_than_one_that_goes(census, count, way):
     """So many as asked for, of those that have a number, ranked the right way round."""
     live = live_of(census)
-    kept = choose_kept(live, KeepRules(top=(rule,), aliases=()), NOW)
+    kept = choose_kept(live, KeepRules(top=(f"{count}:loss:{way}",)), NOW)
+    rule = TopRule(count, "loss", lowest=way == "min")
     numbers = {one.name: rule.number_of(one.record.metadata) for one in live}
     ranked = {name: number for name, number in numbers.items() if number is not None}
     best = [name for name in ranked if any("among" in why for why in kept.get(name, []))]
@@ -111,7 +116,7 @@ def test_the_best_are_kept_and_none_that_is_worse_than_one_that_goes(census, rul
 def test_the_newest_of_each_day_is_kept(census, count):
     """So many days as asked for, the last ones that have a version."""
     live = live_of(census)
-    kept = choose_kept(live, KeepRules(daily=count, aliases=()), NOW)
+    kept = choose_kept(live, KeepRules(daily=count), NOW)
     days = sorted({one.record.created_ns // DAY_NS for one in live}, reverse=True)[:count]
 
     by_day = {

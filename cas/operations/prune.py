@@ -1,0 +1,188 @@
+"""Keeping of artifacts what rules say, and moving the rest to the trash.
+
+The plan is a value: it is the dry run, and the act follows it. What becomes of a version between the
+two is looked at again where it matters: aliases, and moves by others.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cas.errors import ErrorCode, InvalidInputError, NotFoundError, RefusedError
+from cas.model.names import ArtifactName
+from cas.objects.parts import StoreParts
+from cas.objects.versions import list_artifacts, unknown_artifact
+from cas.operations.census import Census, CountedVersion, Name, take_census
+from cas.operations.guarantees import require_create_if_absent
+from cas.operations.keep_rules import KeepRules, Reasons, choose_kept, spread_lineage
+from cas.operations.trash import Missed, Trashed, move_to_trash
+
+REASON = "pruned: no rule kept it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedVersion:
+    """A visible version, and why it is kept; without any reason it goes.
+
+    `size` are the bytes of its files, `age_seconds` by the clock of this machine.
+    """
+
+    artifact: str
+    number: int
+    created_ns: int
+    age_seconds: int
+    size: int
+    aliases: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def ref(self) -> str:
+        """The version as a reference: `name:v4`."""
+        return f"{self.artifact}:v{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunePlan:
+    """The visible versions of the artifacts asked for, by artifact, the newest first."""
+
+    versions: tuple[JudgedVersion, ...]
+
+    @property
+    def going(self) -> tuple[JudgedVersion, ...]:
+        """Those that would be moved to the trash."""
+        return tuple(one for one in self.versions if not one.reasons)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneOutcome:
+    """What a pruning did. `missed` were left, since somebody did something to them meanwhile."""
+
+    plan: PrunePlan
+    trashed: tuple[Trashed, ...]
+    missed: tuple[Missed, ...]
+
+
+def plan_prune(parts: StoreParts, patterns: Sequence[str], rules: KeepRules) -> PrunePlan:
+    """Return which versions rules keep, and which would go, changing nothing.
+
+    Rules look at each artifact for itself; lineage counts across the whole store, whose records are
+    all read.
+
+    Args:
+        parts: the store.
+        patterns: names of artifacts, or patterns such as `team/*`.
+        rules: what is kept.
+
+    Raises:
+        NotFoundError: a name or pattern fits no artifact.
+        InvalidInputError: the rules say nothing, or one makes no sense.
+    """
+    _check_rules(rules)
+    artifacts = _choose_artifacts(parts, patterns)
+    return _plan(take_census(parts), artifacts, rules, parts.clock.now_ns())
+
+
+def prune(parts: StoreParts, patterns: Sequence[str], rules: KeepRules) -> PruneOutcome:
+    """Move to the trash what rules do not keep.
+
+    Raises:
+        NotFoundError: a name or pattern fits no artifact.
+        InvalidInputError: the rules say nothing, or one makes no sense.
+        RefusedError: an artifact would lose every version, and `last` is not 0.
+        UnsupportedError: the storage cannot keep two deciders apart.
+    """
+    require_create_if_absent(parts, "deleting versions")
+    _check_rules(rules)
+    artifacts = _choose_artifacts(parts, patterns)
+    census = take_census(parts)
+    plan = _plan(census, artifacts, rules, parts.clock.now_ns())
+    refuse_emptying(plan, rules)
+    going = [census.versions[one.artifact, one.number] for one in plan.going]
+    trashed, missed = move_to_trash(parts, census, going, REASON)
+    return PruneOutcome(plan=plan, trashed=tuple(trashed), missed=tuple(missed))
+
+
+def refuse_emptying(plan: PrunePlan, rules: KeepRules) -> None:
+    """Raise if an artifact would lose every version, and nobody said that this is meant.
+
+    Raises:
+        RefusedError: it would.
+    """
+    if rules.last == 0:
+        return
+    kept = {one.artifact for one in plan.versions if one.reasons}
+    emptied = sorted({one.artifact for one in plan.versions} - kept)
+    if emptied:
+        shown = ", ".join(emptied[:3]) + (f" and {len(emptied) - 3} more" if emptied[3:] else "")
+        raise RefusedError(
+            f"these rules keep no version of {shown}",
+            code=ErrorCode.BRAKE,
+            hint="keep some with --keep-last N; if that is meant, say --keep-last 0",
+        )
+
+
+def _plan(
+    census: Census, artifacts: Sequence[ArtifactName], rules: KeepRules, now_ns: int
+) -> PrunePlan:
+    asked: dict[ArtifactName, list[CountedVersion]] = {
+        artifact: [one for one in census.of_artifact(artifact) if one.is_live]
+        for artifact in artifacts
+    }
+    names: set[Name] = {one.name for versions in asked.values() for one in versions}
+    # What nobody asks about stays, and speaks for what it was made from.
+    kept: Reasons = {
+        name: [] for name, one in census.versions.items() if one.is_live and name not in names
+    }
+    for versions in asked.values():
+        kept |= choose_kept(versions, rules, now_ns)
+    kept = spread_lineage(census, kept)
+    return PrunePlan(
+        versions=tuple(
+            _judge(one, kept.get(one.name, []), now_ns)
+            for versions in asked.values()
+            for one in reversed(versions)
+        )
+    )
+
+
+def _judge(one: CountedVersion, reasons: list[str], now_ns: int) -> JudgedVersion:
+    artifact, number = one.name
+    return JudgedVersion(
+        artifact=artifact,
+        number=number,
+        created_ns=one.record.created_ns,
+        age_seconds=max(0, now_ns - one.record.created_ns) // 10**9,
+        size=one.record.totals.size,
+        aliases=one.aliases,
+        reasons=tuple(reasons),
+    )
+
+
+def _check_rules(rules: KeepRules) -> None:
+    if rules.is_empty:
+        raise InvalidInputError(
+            "no rule says what to keep",
+            code=ErrorCode.INVALID_OPTION,
+            hint="say for example --keep-last 5 or --keep-within 30d",
+        )
+    choose_kept([], rules, 0)
+
+
+def _choose_artifacts(parts: StoreParts, patterns: Sequence[str]) -> list[ArtifactName]:
+    every = list_artifacts(parts.backend)
+    chosen: set[ArtifactName] = set()
+    for pattern in patterns:
+        found = [name for name in every if fnmatch.fnmatchcase(str(name), pattern)]
+        if found:
+            chosen.update(found)
+        elif any(mark in pattern for mark in "*?["):
+            raise NotFoundError(
+                f"no artifact fits {pattern!r}",
+                code=ErrorCode.ARTIFACT_NOT_FOUND,
+                hint="cas ls lists what there is",
+            )
+        else:
+            raise unknown_artifact(parts.backend, ArtifactName(pattern))
+    return sorted(chosen)

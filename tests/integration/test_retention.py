@@ -1,0 +1,180 @@
+"""What is kept and what goes: prune, rm --now, protected aliases and TTL, through the tool."""
+
+from __future__ import annotations
+
+import pytest
+from cas_tool import QuickTool, make_tool
+
+
+@pytest.fixture
+def tool(tmp_path):
+    """The tool and an empty store."""
+    tool = make_tool(tmp_path, QuickTool)
+    tool("init")
+    return tool
+
+
+def put(tool, name, content, *options):
+    """Put a file as the next version of an artifact."""
+    (tool.cwd / "file").write_text(content)
+    return tool.json("put", "file", "-n", name, *options)["ref"]
+
+
+@pytest.fixture
+def runs(tool):
+    """Four versions of bert with losses, one aliased, one made from data:v0; and two of data."""
+    put(tool, "data", "zero")
+    put(tool, "data", "one")
+    put(tool, "bert", "a", "--metadata", "val_loss=0.5")
+    put(tool, "bert", "b", "--metadata", "val_loss=0.1")
+    put(tool, "bert", "c", "--metadata", "val_loss=0.3", "-a", "production")
+    put(tool, "bert", "d", "--metadata", "val_loss=0.9", "--input", "data:v0")
+    return tool
+
+
+def live(tool, name):
+    """Return the numbers of the visible versions, the oldest first."""
+    return sorted(one["number"] for one in tool.json("log", name)["versions"])
+
+
+def test_a_plan_tells_what_goes_and_why_the_rest_stays(runs):
+    """It is a dry run unless --apply is given."""
+    plan = runs.json("prune", "bert", "--keep-last", "1", "--keep-top", "1:val_loss")
+
+    assert {one["number"]: one["reasons"] for one in plan["versions"]} == {
+        3: ["among the last 1"],
+        2: ["alias production"],
+        1: ["val_loss 0.1 among the 1 lowest"],
+        0: [],
+    }
+    assert plan["applied"] is False
+    shown = runs("prune", "bert", "--keep-last", "1")
+    assert "no rule keeps it" in shown.out
+    assert "--apply" in shown.err
+    assert runs("prune", "bert", "--keep-last", "1", "-q").out == "bert:v1\nbert:v0\n"
+    assert live(runs, "bert") == [0, 1, 2, 3]
+
+
+def test_what_goes_lies_in_the_trash_and_comes_back(runs):
+    """Applied, the plan's versions are moved; restore undoes it."""
+    done = runs.json("prune", "bert", "--keep-last", "2", "--apply")
+
+    assert [one["number"] for one in done["trashed"]] == [1, 0]
+    assert live(runs, "bert") == [2, 3]
+    runs("restore", "bert:v1")
+    assert live(runs, "bert") == [1, 2, 3]
+    (again,) = runs.json("prune", "bert", "--keep-last", "2", "--apply")["trashed"]
+    assert again["number"] == 1
+
+
+def test_what_a_kept_version_was_made_from_is_kept_in_any_artifact(runs):
+    """data:v0 is not among the last, but bert:v3 was made from it and stays."""
+    plan = runs.json("prune", "d*", "--keep-last", "1")["versions"]
+    both = runs.json("prune", "*", "--keep-top", "1:val_loss", "--keep-alias", "x")["versions"]
+
+    assert {one["number"]: one["reasons"] for one in plan} == {
+        1: ["among the last 1"],
+        0: ["bert:v3 was made from it"],
+    }
+    assert [one["artifact"] for one in both if not one["reasons"]] == [
+        "bert",
+        "bert",
+        "data",
+        "data",
+    ]
+
+
+def test_no_artifact_loses_everything_by_mistake(runs):
+    """Unless it is said that this is meant."""
+    words = ("prune", "bert", "--keep-alias", "best", "--no-keep-aliases", "--apply")
+
+    refused = runs.json(*words, code=10)
+
+    assert "--keep-last 0" in refused["error"]["hint"]
+    assert live(runs, "bert") == [0, 1, 2, 3]
+    assert len(runs.json(*words, "--keep-last", "0")["trashed"]) == 4
+    assert runs.json("log", "bert")["versions"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["bert"], 2, "no rule"),
+        (["bert", "--keep-top", "3:speed"], 2, "lowest or the highest"),
+        (["bert", "--keep-within", "soon"], 2, "span of time"),
+        (["bort", "--keep-last", "1"], 3, "bort"),
+        (["x*", "--keep-last", "1"], 3, "x*"),
+    ],
+)
+def test_rules_that_cannot_be_meant_are_refused(runs, words, code, said):
+    """Before anything is read or moved."""
+    assert said in runs.json("prune", *words, code=code)["error"]["message"]
+
+
+def test_protected_aliases_stand_against_everything_but_force(runs):
+    """Moving, removing, deleting and pruning."""
+    runs("tag", "--protect", "bert", "production")
+
+    assert runs.json("tag", "bert")["protected"] == ["production"]
+    assert "(protected)" in runs("tag", "bert").out
+    for words in (
+        ("tag", "bert:v3", "production"),
+        ("tag", "--remove", "bert", "production"),
+        ("rm", "bert:v2", "-y"),
+        ("rm", "bert", "-y"),
+        ("put", "file", "-n", "bert", "--force", "-a", "production"),
+    ):
+        assert "production" in runs.json(*words, code=10)["error"]["message"]
+    kept = runs.json("prune", "bert", "--keep-last", "0", "--no-keep-aliases")["versions"]
+    assert [one["number"] for one in kept if one["reasons"]] == [2]
+    runs("tag", "bert:v3", "production", "--force")
+    runs("tag", "--unprotect", "bert", "production")
+    runs("tag", "--remove", "bert", "production")
+
+
+def test_now_is_for_good(runs):
+    """It says so, and neither reading nor restoring works any more."""
+    asked = runs("rm", "--now", "bert:v0", code=10)
+    gone = runs.json("rm", "--now", "bert:v0", "-y")
+
+    assert "nothing can bring it back" in asked.err
+    assert gone == {"purged": [{"artifact": "bert", "number": 0, "aliases": []}]}
+    assert "deleted for good" in runs.json("get", "bert:v0", "x", code=3)["error"]["message"]
+    assert "deleted for good" in runs.json("restore", "bert:v0", code=3)["error"]["message"]
+    states = [one["state"] for one in runs.json("log", "bert", "--all")["versions"]]
+    assert states == ["live", "live", "live", "purged"]
+
+
+def test_what_others_were_made_from_is_not_deleted_in_passing(runs):
+    """A yes is not enough without a terminal, where nobody sees what stands against it."""
+    refused = runs.json("rm", "data:v0", "-y", code=10)
+
+    assert "bert:v3 was made from data:v0" in refused["error"]["message"]
+    runs("rm", "data:v0", "-y", "--force")
+    assert live(runs, "data") == [1]
+
+
+def test_when_a_version_goes_is_shown_and_can_be_changed(tool):
+    """By put, by ttl, in ls, log and show."""
+    put(tool, "scratch", "a", "--ttl", "30d")
+    first = tool.json("show", "scratch")["expires"]
+
+    assert first is not None
+    assert tool.json("ls")["artifacts"][0]["expires"] == first
+    assert tool.json("log", "scratch")["versions"][0]["expires"] == first
+    assert "EXPIRES" in tool("log", "scratch").out
+    assert "expires" in tool("show", "scratch").out
+    assert tool.json("ttl", "scratch", "90d")["expires"] > first
+    assert tool.json("ttl", "scratch:v0", "never")["expires"] is None
+    assert "never expires" in tool("ttl", "scratch").out
+    assert "EXPIRES" not in tool("ls").out
+    assert tool.json("ttl", "scratch", "soon", code=2)["error"]["code"] == "invalid-option"
+
+
+def test_a_put_without_a_new_version_says_that_its_ttl_is_not_recorded(tool):
+    """As with other facts that only a version holds."""
+    put(tool, "scratch", "a")
+
+    (warning,) = tool.json("put", "file", "-n", "scratch", "--ttl", "1d")["warnings"]
+
+    assert "ttl" in warning
