@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from cas.operations.diff import Change, Diff
     from cas.operations.expire import Expiry
     from cas.operations.keep_rules import KeepRules
-    from cas.operations.measure_usage import Usage, VersionUsage
+    from cas.operations.measure_usage import ArtifactUsage, Usage, VersionUsage
     from cas.operations.move_alias import AliasMove
     from cas.operations.outcomes import (
         GetOptions,
@@ -112,7 +112,11 @@ _MODULES = {
     "cas.operations.delete": ("Deletion",),
     "cas.operations.diagnosis": ("Check", "CheckState", "DiagnoseOptions", "Diagnosis", "Role"),
     "cas.operations.diff": ("Change", "Diff"),
-    "cas.operations.measure_usage": ("Usage", "VersionUsage"),
+    "cas.operations.measure_usage": (
+        "ArtifactUsage",
+        "Usage",
+        "VersionUsage",
+    ),
     "cas.operations.move_alias": ("AliasMove",),
     "cas.operations.outcomes": (
         "GetOptions",
@@ -157,6 +161,7 @@ __all__ = [
     "AliasMove",
     "AlreadyExistsError",
     "ArtifactSummary",
+    "ArtifactUsage",
     "BackendError",
     "Brake",
     "BrakeKind",

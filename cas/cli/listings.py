@@ -1,10 +1,10 @@
-"""Tables: artifacts, versions, files of a version, usage."""
+"""Tables: artifacts, versions, files of a version."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cas.cli.render import Console, to_json
+from cas.cli.render import Console
 from cas.cli.text import escape, format_table, format_time
 from cas.errors import ErrorCode, NotFoundError
 from cas.model.entry import Entry, EntryKind
@@ -13,7 +13,7 @@ from cas.model.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cas import ArtifactSummary, Usage, Version, VersionSummary
+    from cas import ArtifactSummary, Version, VersionSummary
 
 _KIND_LETTERS = {
     EntryKind.FILE: "-",
@@ -51,7 +51,7 @@ def list_artifacts(console: Console, artifacts: Sequence[ArtifactSummary]) -> No
     ]
     headings = ["NAME", "TYPE", "LATEST", "VERSIONS", "SIZE", "CREATED", "ALIASES"]
     _insert_expiries(headings, rows, [artifact.expires_ns for artifact in artifacts])
-    _print_table(console, format_table(headings, rows, right=frozenset({3, 4})))
+    print_table(console, format_table(headings, rows, right=frozenset({3, 4})))
 
 
 def list_versions(console: Console, artifact: str, versions: Sequence[VersionSummary]) -> None:
@@ -66,7 +66,7 @@ def list_versions(console: Console, artifact: str, versions: Sequence[VersionSum
     headings = ["VERSION", "CREATED", "FILES", "SIZE", "NEW", "STORED", "ALIASES", "MESSAGE"]
     rows = [_version_row(version) for version in versions]
     _insert_expiries(headings, rows, [version.expires_ns for version in versions])
-    _print_table(console, format_table(headings, rows, right=frozenset({2, 3, 4, 5})))
+    print_table(console, format_table(headings, rows, right=frozenset({2, 3, 4, 5})))
 
 
 def list_entries(
@@ -109,33 +109,6 @@ def list_entries(
         console.answer(line)
 
 
-def list_usage(console: Console, usage: Usage) -> None:
-    """Print what versions take in a store."""
-    if console.as_json:
-        console.document(to_json(usage))
-        return
-    rows = [
-        (
-            f"{version.artifact}:v{version.number}",
-            format_size(version.logical_bytes),
-            format_size(version.unique_bytes),
-            format_size(version.stored_bytes),
-            format_size(version.exclusive_bytes),
-        )
-        for version in usage.versions
-    ]
-    total = (
-        "together",
-        format_size(usage.logical_bytes),
-        format_size(usage.unique_bytes),
-        format_size(usage.stored_bytes),
-        format_size(usage.exclusive_bytes),
-    )
-    headings = ("VERSION", "LOGICAL", "UNIQUE", "STORED", "ALONE")
-    _print_table(console, format_table(headings, [*rows, total], right=frozenset({1, 2, 3, 4})))
-    console.detail(f"the whole store: {format_size(usage.store_bytes)} in {usage.blobs:,} blobs")
-
-
 def _insert_expiries(
     headings: list[str], rows: list[list[str]], expiries: Sequence[int | None]
 ) -> None:
@@ -171,7 +144,8 @@ def _entry_row(entry: Entry) -> tuple[str, str, str, str]:
     return letter, size, digest, f"{entry.path}{arrow}"
 
 
-def _print_table(console: Console, lines: Sequence[str]) -> None:
+def print_table(console: Console, lines: Sequence[str]) -> None:
+    """Print a heading, which is left out when quiet, and rows."""
     console.heading(lines[0])
     for line in lines[1:]:
         console.answer(line)

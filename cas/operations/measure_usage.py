@@ -1,200 +1,226 @@
-"""How much space versions take: logical, unique and stored bytes, and what one alone holds."""
+"""How much space versions take, what they share, and what would become free without them.
+
+Two measures of what a version alone needs: chunks, which is the truth about the data, and whole
+blobs, which is what a collection frees. A chunk that only one version needs, in a blob that others
+need, is freed by a repack.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cas.format import keys
-from cas.format.blob import CHUNK_BYTES
-from cas.format.manifest import HOLE
-from cas.format.version import MoveKind, VersionRecord
-from cas.model.names import ArtifactName, Ref
-from cas.objects.blob_list import BlobList
+from cas.model.names import Ref
 from cas.objects.parts import StoreParts
-from cas.objects.versions import (
-    list_artifacts,
-    list_slots,
-    read_last_move,
-    read_root_location,
-    read_slot,
-    unknown_artifact,
-)
+from cas.objects.versions import list_slots, read_root_location, unknown_artifact
+from cas.operations.census import Census, CountedVersion, Name, VersionState, take_census
 from cas.operations.resolve import resolve_record
+from cas.operations.space import ListedBlobs, Needs, Owners, Space
 from cas.operations.version_pages import VersionPages
-
-Int64s = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionUsage:
-    """Space of one version, in bytes.
+class Bytes:
+    """Space of one or several versions together, in bytes.
 
     Attributes:
-        logical_bytes: sizes of its files.
-        unique_bytes: its distinct chunks, before compression.
+        logical_bytes: sizes of their files.
+        unique_bytes: their distinct chunks, before compression.
         stored_bytes: what those take in the store, frames counted by their share.
+        shared_bytes: of these, what other versions need as well.
         exclusive_bytes: stored bytes that no other version in the store needs.
+        freed_bytes: whole blobs, of data and of pages, that no other version needs: what a
+            collection frees when these versions are deleted for good.
+        repack_bytes: exclusive bytes in blobs that others need: what a repack frees after that.
     """
+
+    logical_bytes: int
+    unique_bytes: int
+    stored_bytes: int
+    shared_bytes: int
+    exclusive_bytes: int
+    freed_bytes: int
+    repack_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionUsage(Bytes):
+    """Space of one version, which may lie in the trash."""
 
     artifact: str
     number: int
-    logical_bytes: int
-    unique_bytes: int
-    stored_bytes: int
-    exclusive_bytes: int
+    state: VersionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """Space of the versions asked for together, and of the whole store, in bytes."""
+class ArtifactUsage(Bytes):
+    """Space of all versions of an artifact together; `versions` is how many there are."""
 
-    logical_bytes: int
-    unique_bytes: int
-    stored_bytes: int
-    exclusive_bytes: int
+    artifact: str
+    versions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage(Bytes):
+    """Space of the versions asked for together, and of the whole store, in bytes.
+
+    Attributes:
+        versions: each version asked for.
+        artifacts: each artifact that has one, with all of its versions.
+        store_bytes: all blobs that lie in the store.
+        blobs: how many there are.
+        unneeded_bytes: blobs that no version needs: what running puts have sent so far, and what a
+            collection frees.
+    """
+
     versions: tuple[VersionUsage, ...]
+    artifacts: tuple[ArtifactUsage, ...]
     store_bytes: int
     blobs: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Chunks:
-    """The chunks that one version needs: global chunk numbers, sorted, each once."""
-
-    artifact: ArtifactName
-    number: int
-    logical_bytes: int
-    chunks: Int64s
+    unneeded_bytes: int
 
 
 def measure_usage(parts: StoreParts, ref: Ref | None) -> Usage:
     """Measure a version, with a bare name an artifact, or the whole store.
 
-    Versions in the trash still take space and count for what is exclusive.
+    Versions in the trash still take space and count for what is exclusive. Reads every record and
+    every distinct page of the store, and the table of every blob.
 
     Raises:
         NotFoundError: there is no such version.
+        CorruptionError: a page or table of the store is missing or damaged.
     """
-    numbers = None if ref is None else _wanted_numbers(parts, ref)
-    space = _Space(parts)
-    every = list(_iter_versions(parts, space))
-    raw, stored = space.raw, space.stored
-    wanted = [
-        one
-        for one in every
-        if ref is None
-        or numbers is None
-        or (one.artifact == ref.artifact and one.number in numbers)
-    ]
-    count = space.chunk_count
-    users = np.zeros(count, np.int32)
-    for one in every:
-        users[one.chunks] += 1
-    asked = np.zeros(count, np.int32)
-    for one in wanted:
-        asked[one.chunks] += 1
-    together = np.flatnonzero(asked)
-    alone = np.flatnonzero((asked > 0) & (asked == users))
-    sizes = [
-        one.size for folder in (keys.BLOBS, keys.META) for one in parts.backend.list_objects(folder)
-    ]
-    return Usage(
-        logical_bytes=sum(one.logical_bytes for one in wanted),
-        unique_bytes=int(raw[together].sum()),
-        stored_bytes=round(stored[together].sum()),
-        exclusive_bytes=round(stored[alone].sum()),
-        versions=tuple(_version_usage(raw, stored, one, users) for one in wanted),
-        store_bytes=sum(sizes),
-        blobs=len(sizes),
+    census = take_census(parts)
+    wanted = _wanted(parts, census, ref)
+    counted = [one for one in census.versions.values() if one.state is not VersionState.PURGED]
+    # What is asked for first, then the rest of its artifact: groups one after another, below.
+    counted.sort(
+        key=lambda one: (
+            ref is not None and one.record.artifact != ref.artifact,
+            one.name[0],
+            one.name not in wanted,
+            one.name[1],
+        )
     )
+    listed = ListedBlobs(parts)
+    space = Space(parts, listed)
+    measure = _Measure(space, listed)
+    for one in counted:
+        root = read_root_location(parts.backend, census.listings[one.record.artifact], one.record)
+        pages = VersionPages(parts, one.record, root)
+        needs = space.needs_of(pages, root.blob_id.raw)
+        measure.add(one, needs, is_wanted=one.name in wanted)
+    return measure.usage()
 
 
-def _version_usage(
-    raw: Int64s, stored: NDArray[np.float64], one: _Chunks, users: NDArray[np.int32]
-) -> VersionUsage:
-    alone = one.chunks[users[one.chunks] == 1]
-    return VersionUsage(
-        artifact=str(one.artifact),
-        number=one.number,
-        logical_bytes=one.logical_bytes,
-        unique_bytes=int(raw[one.chunks].sum()),
-        stored_bytes=round(stored[one.chunks].sum()),
-        exclusive_bytes=round(stored[alone].sum()),
-    )
+class _Measure:
+    """Counts versions in, then tells what each of them, their artifacts and all asked for take."""
+
+    def __init__(self, space: Space, listed: ListedBlobs) -> None:
+        self._space = space
+        self._listed = listed
+        self._versions: list[tuple[CountedVersion, bool]] = []
+        self._artifacts: dict[str, int] = {}
+        self._asked_artifacts: set[str] = set()
+        self._by_version = _Level()
+        self._by_artifact = _Level()
+        # Group 0 is all that was asked for, group 1 all else.
+        self._by_wish = _Level()
+
+    def add(self, one: CountedVersion, needs: Needs, *, is_wanted: bool) -> None:
+        name = one.name[0]
+        artifact = self._artifacts.setdefault(name, len(self._artifacts))
+        groups = (len(self._versions), artifact, int(not is_wanted))
+        levels = (self._by_version, self._by_artifact, self._by_wish)
+        for level, group in zip(levels, groups, strict=True):
+            level.add(group, one.record.totals.size, needs, self._space)
+        self._versions.append((one, is_wanted))
+        if is_wanted:
+            self._asked_artifacts.add(name)
+
+    def usage(self) -> Usage:
+        versions = self._by_version.measure(self._space, self._listed)
+        artifacts = self._by_artifact.measure(self._space, self._listed)
+        asked = self._by_wish.measure(self._space, self._listed)
+        counts = Counter(one.name[0] for one, _ in self._versions)
+        sizes = self._listed.sizes
+        unneeded = self._by_wish.blobs.users(len(sizes)) == 0
+        return Usage(
+            **(asked[0] if self._asked_artifacts else _NOTHING),
+            versions=tuple(
+                VersionUsage(artifact=one.name[0], number=one.name[1], state=one.state, **found)
+                for (one, is_wanted), found in zip(self._versions, versions, strict=True)
+                if is_wanted
+            ),
+            artifacts=tuple(
+                ArtifactUsage(artifact=name, versions=counts[name], **artifacts[number])
+                for name, number in self._artifacts.items()
+                if name in self._asked_artifacts
+            ),
+            store_bytes=round(sizes.sum()),
+            blobs=len(sizes),
+            unneeded_bytes=round(sizes[unneeded].sum()),
+        )
 
 
-class _Space:
-    """Numbers every chunk of every blob that versions speak of, with its raw and stored bytes."""
+class _Level:
+    """Versions in groups that do not overlap, and what each group takes."""
 
-    def __init__(self, parts: StoreParts) -> None:
-        self._parts = parts
-        self._blobs = BlobList()
-        self._first: dict[int, int] = {}
-        self._raw: list[Int64s] = []
-        self._stored: list[NDArray[np.float64]] = []
-        self.chunk_count = 0
+    def __init__(self) -> None:
+        self._chunks = Owners()
+        self.blobs = Owners()
+        self._logical: list[int] = []
+        self._unique: list[float] = []
+        self._stored: list[float] = []
 
-    @property
-    def raw(self) -> Int64s:
-        return np.concatenate([np.zeros(0, np.int64), *self._raw])
+    def add(self, group: int, size: int, needs: Needs, space: Space) -> None:
+        while len(self._logical) <= group:
+            self._logical.append(0)
+            self._unique.append(0)
+            self._stored.append(0)
+        fresh = self._chunks.add(group, needs.chunks)
+        self.blobs.add(group, needs.blobs)
+        self._logical[group] += size
+        self._unique[group] += space.raw[fresh].sum()
+        self._stored[group] += space.stored[fresh].sum()
 
-    @property
-    def stored(self) -> NDArray[np.float64]:
-        return np.concatenate([np.zeros(0, np.float64), *self._stored])
-
-    def chunks_of(self, pages: VersionPages) -> Int64s:
-        found: list[Int64s] = [np.zeros(0, np.int64)]
-        for page in pages.iter_pages():
-            rows = self._blobs.rows_of(page.blob_ids, page.blob_sizes, page.table_offsets, 0)
-            starts = np.array([self._first_chunk(row) for row in rows.tolist()] or [0], np.int64)
-            real = page.extent_blobs != HOLE
-            first = starts[page.extent_blobs[real]] + page.extent_first[real]
-            counts = page.extent_chunks[real].astype(np.int64)
-            ends = np.cumsum(counts)
-            total = int(ends[-1]) if len(ends) else 0
-            spread = np.arange(total) + np.repeat(first - (ends - counts), counts)
-            found.append(np.unique(spread))
-        return np.unique(np.concatenate(found))
-
-    def _first_chunk(self, row: int) -> int:
-        if row not in self._first:
-            table = self._parts.tables.read(self._blobs.ref(row))
-            raw = table.chunk_lengths.astype(np.int64)
-            share = table.frame_stored / np.maximum(table.frame_raw, 1)
-            self._raw.append(raw)
-            # A chunk's part of its frame's payload, and its entry in the frame's head.
-            self._stored.append(raw * share[table.chunk_frames] + CHUNK_BYTES)
-            self._first[row] = self.chunk_count
-            self.chunk_count += len(raw)
-        return self._first[row]
+    def measure(self, space: Space, listed: ListedBlobs) -> list[dict[str, int]]:
+        groups = len(self._logical)
+        blob_rows = space.blob_rows()
+        # Row -1, of a blob that is missing, is the one that is appended.
+        others_need_blob = np.append(self.blobs.users(len(listed)), 0)[blob_rows] > 1
+        exclusive = self._chunks.sums(space.stored, groups)
+        freed = self.blobs.sums(listed.sizes, groups)
+        repack = self._chunks.sums(space.stored, groups, others_need_blob)
+        return [
+            {
+                "logical_bytes": self._logical[group],
+                "unique_bytes": round(self._unique[group]),
+                "stored_bytes": round(self._stored[group]),
+                "shared_bytes": max(0, round(self._stored[group]) - exclusive[group]),
+                "exclusive_bytes": exclusive[group],
+                "freed_bytes": freed[group],
+                "repack_bytes": repack[group],
+            }
+            for group in range(groups)
+        ]
 
 
-def _iter_versions(parts: StoreParts, space: _Space) -> Iterator[_Chunks]:
-    for artifact in list_artifacts(parts.backend):
-        listing = list_slots(parts.backend, artifact)
-        for number in sorted(listing.slots):
-            if read_last_move(parts.backend, listing, number) is MoveKind.PURGE:
-                continue
-            record = read_slot(parts.backend, artifact, number)
-            if isinstance(record, VersionRecord):
-                root = read_root_location(parts.backend, listing, record)
-                chunks = space.chunks_of(VersionPages(parts, record, root))
-                yield _Chunks(artifact, number, record.totals.size, chunks)
+_NOTHING = dict.fromkeys((one.name for one in fields(Bytes)), 0)
 
 
-def _wanted_numbers(parts: StoreParts, ref: Ref) -> frozenset[int]:
+def _wanted(parts: StoreParts, census: Census, ref: Ref | None) -> set[Name]:
     """The versions that a reference asks for: all of the artifact where it names none.
 
     Raises:
         NotFoundError: there is none.
     """
+    if ref is None:
+        return set(census.versions)
     if ref.number is None and ref.alias is None and ref.digest_prefix is None:
-        slots = list_slots(parts.backend, ref.artifact).slots
-        if not slots:
+        if not list_slots(parts.backend, ref.artifact).slots:
             raise unknown_artifact(parts.backend, ref.artifact)
-        return slots
-    return frozenset({resolve_record(parts, ref).record.number})
+        return {name for name in census.versions if name[0] == str(ref.artifact)}
+    return {(str(ref.artifact), resolve_record(parts, ref).record.number)}

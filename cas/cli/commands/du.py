@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cas.cli.invocation import Invocation
-from cas.cli.listings import list_usage
+from cas.cli.space import list_usage
 from cas.cli.verb import verb
 
 EXAMPLES = """
@@ -18,10 +18,11 @@ cas du imagenet:v3 --json
 @verb("du", examples=EXAMPLES)
 @click.argument("ref", required=False)
 def command(cli: Invocation, ref: str | None) -> None:
-    """Show the bytes of versions: logical, unique, stored, and what each alone holds.
+    """Show the bytes of the store's artifacts, of an artifact's versions, or of one version.
 
-    LOGICAL counts every file; UNIQUE each chunk once; STORED what these take, compressed; ALONE
-    what would become free if that version were erased.
+    LOGICAL counts every file; UNIQUE each chunk once; STORED what these take, compressed; SHARED
+    what others need as well; ALONE the rest of it; FREED the whole blobs that a collection would
+    delete if this were deleted for good. What lies in the trash counts like any other.
     """
     with cli.open_store() as store:
-        list_usage(cli.console, store.usage(ref))
+        list_usage(cli.console, store.usage(ref), by_artifact=ref is None)

@@ -1,0 +1,62 @@
+"""What versions take in a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cas.cli.listings import print_table
+from cas.cli.render import Console, to_json
+from cas.cli.text import format_table
+from cas.model.units import format_count, format_size
+
+if TYPE_CHECKING:
+    from cas import Usage
+    from cas.operations.measure_usage import Bytes
+
+HEADINGS = ("LOGICAL", "UNIQUE", "STORED", "SHARED", "ALONE", "FREED")
+
+
+def list_usage(console: Console, usage: Usage, *, by_artifact: bool) -> None:
+    """Print what artifacts, or versions, take in a store."""
+    if console.as_json:
+        console.document(to_json(usage))
+        return
+    if by_artifact:
+        rows = [(one.artifact, *_cells(one)) for one in usage.artifacts]
+    else:
+        rows = [
+            (
+                f"{one.artifact}:v{one.number}"
+                + ("" if one.state == "live" else f" ({one.state.value})"),
+                *_cells(one),
+            )
+            for one in usage.versions
+        ]
+    if len(rows) != 1:
+        rows.append(("together", *_cells(usage)))
+    headings = ("ARTIFACT" if by_artifact else "VERSION", *HEADINGS)
+    right = frozenset(range(1, len(headings)))
+    print_table(console, format_table(headings, rows, right=right))
+    if usage.repack_bytes:
+        console.detail(
+            f"{format_size(usage.repack_bytes)} of what they alone need lies in blobs that others "
+            "need, too: a repack frees it"
+        )
+    count = format_count(usage.blobs, "blob")
+    unneeded = f", {format_size(usage.unneeded_bytes)} of it needed by no version"
+    console.detail(
+        f"the whole store: {format_size(usage.store_bytes)} in {count}"
+        + (unneeded if usage.unneeded_bytes else "")
+    )
+
+
+def _cells(one: Bytes) -> tuple[str, ...]:
+    sizes = (
+        one.logical_bytes,
+        one.unique_bytes,
+        one.stored_bytes,
+        one.shared_bytes,
+        one.exclusive_bytes,
+        one.freed_bytes,
+    )
+    return tuple(map(format_size, sizes))
