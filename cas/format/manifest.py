@@ -70,6 +70,7 @@ __all__ = [
     "encode_root",
     "find_page",
     "find_row",
+    "has_same_entries",
     "is_page_end",
     "is_root",
     "page_blob_ids",
@@ -311,6 +312,19 @@ def find_row(page: Page, path: bytes) -> int | None:
     """Return the row of `path` in a page, or None if it is not there."""
     row = bisect_left(page.paths, path)
     return row if row < len(page.paths) and page.paths[row] == path else None
+
+
+def has_same_entries(page: Page, other: Page) -> bool:
+    """Tell whether two pages hold the same, wherever it lies."""
+    return (
+        page.paths == other.paths
+        and np.array_equal(page.kinds, other.kinds)
+        and np.array_equal(page.modes, other.modes)
+        and np.array_equal(page.sizes, other.sizes)
+        and np.array_equal(page.hashes, other.hashes)
+        # The URL of an external reference stands nowhere else.
+        and page.inline == other.inline
+    )
 
 
 def page_entry(page: Page, row: int) -> Entry:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from cas.backend.base import Backend
 from cas.compression.codec import Codec, encode
@@ -55,11 +58,11 @@ class PageReader:
             CorruptionError: it is missing, or not what its id vouches for.
             BackendError: the storage failed.
         """
-        cached = self._cached(location.page_id)
+        cached = self._cached(location.page_id.raw)
         if isinstance(cached, Page):
             return cached
         page = decode_page(self.read_content(location), location.page_id)
-        self._keep(location.page_id, page)
+        self._keep(location.page_id.raw, page)
         return page
 
     def read_root(self, location: PageLocation) -> Root:
@@ -68,7 +71,9 @@ class PageReader:
         Pages of a small version stand right before its root: where a request costs more than some
         bytes more, they are fetched with it.
         """
-        cached = self._cached(location.page_id)
+        # The same root in another blob names that blob for the pages that lie with it.
+        key = location.page_id.raw + location.blob_id.raw
+        cached = self._cached(key)
         if isinstance(cached, Root):
             return cached
         if not self._backend.capabilities.local:
@@ -76,7 +81,7 @@ class PageReader:
             content = read_meta_range(self._backend, location.blob_id, start, stop)
             self._before_root = _Span(location.blob_id, start, content)
         root = place_root(decode_root(self.read_content(location), location.page_id), location)
-        self._keep(location.page_id, root)
+        self._keep(key, root)
         return root
 
     def read_content(self, location: PageLocation) -> bytes:
@@ -100,16 +105,16 @@ class PageReader:
             )
         return bytes(raw)
 
-    def _cached(self, page_id: PageId) -> Page | Root | None:
+    def _cached(self, key: bytes) -> Page | Root | None:
         with self._lock:
-            found = self._cache.get(page_id.raw)
+            found = self._cache.get(key)
             if found is not None:
-                self._cache.move_to_end(page_id.raw)
+                self._cache.move_to_end(key)
             return found
 
-    def _keep(self, page_id: PageId, page: Page | Root) -> None:
+    def _keep(self, key: bytes, page: Page | Root) -> None:
         with self._lock:
-            self._cache[page_id.raw] = page
+            self._cache[key] = page
             while len(self._cache) > self._cached_pages:
                 self._cache.popitem(last=False)
 
@@ -122,37 +127,80 @@ class AssembledManifest:
     blobs: list[AssembledBlob]
 
 
+class ManifestLayout:
+    """Lays raw pages out in meta blobs, one page a frame, and the root behind the last ones.
+
+    Writes nothing. Used once, by one thread.
+
+    Attributes:
+        locations: where the pages lie that were added, in that order, as far as their blobs are
+            full; after `finish` all of them.
+    """
+
+    def __init__(self, session: SessionId) -> None:
+        self._session = session
+        self._batch: list[EncodedFrame] = []
+        self._size = 0
+        self.locations: list[PageLocation] = []
+
+    def add(self, content: bytes) -> AssembledBlob | None:
+        """Add a page; return a blob if that made one full."""
+        self._batch.append(_page_frame(content))
+        self._size += len(self._batch[-1].payload)
+        if self._size < TARGET_META_BLOB_BYTES:
+            return None
+        return self._close()
+
+    def finish(
+        self, encode_root: Callable[[Sequence[PageLocation]], bytes]
+    ) -> tuple[PageLocation, AssembledBlob]:
+        """Add the root; return where it lies, and the blob in which it does.
+
+        Args:
+            encode_root: makes the root, given where the pages lie; those in the root's own blob
+                have `OWN_BLOB` and no size.
+        """
+        root = encode_root([*self.locations, *_locate(self._batch, OWN_BLOB, 0)])
+        self._batch.append(_page_frame(root))
+        blob = self._close()
+        return self.locations.pop(), blob
+
+    def _close(self) -> AssembledBlob:
+        blob = assemble_blob(BLOB_KIND_META, self._session, self._batch)
+        self.locations += _locate(self._batch, blob.blob_id, blob.size)
+        self._batch, self._size = [], 0
+        return blob
+
+
 def assemble_manifest(
     session: SessionId,
     contents: Sequence[bytes],
     encode_root: Callable[[Sequence[PageLocation]], bytes],
 ) -> AssembledManifest:
-    """Lay raw pages out in meta blobs, one page a frame, and the root behind the last ones.
+    """Lay out the pages that are not stored yet, and a root; see `ManifestLayout`."""
+    layout = ManifestLayout(session)
+    blobs = [blob for blob in map(layout.add, contents) if blob is not None]
+    root, last = layout.finish(encode_root)
+    return AssembledManifest(root, [*blobs, last])
 
-    Writes nothing.
 
-    Args:
-        session: the writer's.
-        contents: the pages that are not stored yet.
-        encode_root: makes the root, given where these pages will lie; those in the root's own blob
-            have `OWN_BLOB` and no size.
-    """
-    locations: list[PageLocation] = []
-    blobs: list[AssembledBlob] = []
-    batch: list[EncodedFrame] = []
-    size = 0
-    for content in contents:
-        batch.append(_page_frame(content))
-        size += len(batch[-1].payload)
-        if size >= TARGET_META_BLOB_BYTES:
-            blob = assemble_blob(BLOB_KIND_META, session, batch)
-            blobs.append(blob)
-            locations += _locate(batch, blob.blob_id, blob.size)
-            batch, size = [], 0
-    root = _page_frame(encode_root([*locations, *_locate(batch, OWN_BLOB, 0)]))
-    batch.append(root)
-    blob = assemble_blob(BLOB_KIND_META, session, batch)
-    return AssembledManifest(_locate(batch, blob.blob_id, blob.size)[-1], [*blobs, blob])
+def located_columns(locations: Sequence[PageLocation]) -> dict[str, Any]:
+    """Return the columns of a root that say which pages there are and where each lies."""
+    blobs: dict[bytes, tuple[int, int]] = {}
+    rows = [blobs.setdefault(one.blob_id.raw, (len(blobs), one.blob_size))[0] for one in locations]
+    return {
+        "page_ids": _rows_of_ids(one.page_id.raw for one in locations),
+        "page_blobs": np.array(rows, np.uint32),
+        "page_offsets": np.array([one.offset for one in locations], np.uint32),
+        "page_lengths": np.array([one.length for one in locations], np.uint32),
+        "blob_ids": _rows_of_ids(blobs),
+        "blob_sizes": np.array([size for _, size in blobs.values()], np.uint32),
+        "table_offsets": np.zeros(len(blobs), np.uint32),
+    }
+
+
+def _rows_of_ids(ids: Iterable[bytes]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 32)
 
 
 def write_meta_blob(backend: Backend, blob: AssembledBlob) -> None:

@@ -29,6 +29,7 @@ from cas.format.version import (
     encode_alias,
     encode_expiry,
     encode_move,
+    encode_revision,
     encode_slot,
 )
 from cas.model.entry import PageLocation
@@ -169,6 +170,33 @@ def read_root_location(
         if isinstance(revision, RevisionRecord):
             return revision.root
     return record.root
+
+
+def read_revision(
+    backend: Backend, artifact: ArtifactName, number: int, k: int
+) -> RevisionRecord | VoidRecord | None:
+    """Return what stands in revision `k` of a version, or None if nothing does."""
+    key = keys.revision_key(artifact, number, k)
+    try:
+        return decode_revision(backend.get(key), what=key)
+    except NotFoundError:
+        return None
+
+
+def publish_revision(
+    backend: Backend,
+    record: RevisionRecord | VoidRecord,
+    artifact: ArtifactName,
+    number: int,
+    k: int,
+) -> RevisionRecord | VoidRecord:
+    """Create revision `k` of a version unless it is taken; return what stands there for certain.
+
+    Raises:
+        BackendError: the outcome is still unknown after several tries.
+    """
+    key = keys.revision_key(artifact, number, k)
+    return decode_revision(create_confirmed(backend, key, encode_revision(record)), what=key)
 
 
 def add_move(

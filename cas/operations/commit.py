@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.errors import CasError, ConflictError, ErrorCode
+from cas.errors import ConflictError, ErrorCode
 from cas.format.session import Intent
 from cas.format.version import VersionRecord, VoidRecord
 from cas.model.names import ArtifactName
@@ -25,6 +24,7 @@ from cas.objects.sessions import WriterSession
 from cas.objects.versions import publish, read_slot
 from cas.operations.describe import Description
 from cas.operations.lay_out import Manifest, lay_out_manifest, rows_of_ids
+from cas.operations.leave_slot import leave_slot
 from cas.operations.stored_tree import StoredTree
 
 WRITE_THREADS = 4
@@ -221,22 +221,14 @@ class Commit:
             number += 1
 
     def _give_up(self, number: int) -> None:
-        """The slot may or may not be ours, now or later: settle that before intents go.
-
-        If not even that can be done the intents stay, and a collector settles the session.
-        """
-        settled = False
-        try:
-            if not self._parts.config.create_if_absent:
-                return  # the void would replace what stands there, another's version included
-            with suppress(CasError):
-                void = VoidRecord(self._session.id)
-                publish(self._backend, void, self._artifact, number)
-                settled = read_slot(self._backend, self._artifact, number) is not None
-        finally:
-            # Also when a second interruption ends this.
-            if not settled:
-                self._session.abandon()
+        """The slot may or may not be ours, now or later: settle that before intents go."""
+        backend, artifact = self._backend, self._artifact
+        leave_slot(
+            self._parts,
+            self._session,
+            lambda: publish(backend, VoidRecord(self._session.id), artifact, number),
+            lambda: read_slot(backend, artifact, number) is not None,
+        )
 
     def _record(
         self, manifest: Manifest, description: Description, number: int, stamp: int

@@ -16,7 +16,7 @@ from cas.model.entry import PageLocation
 from cas.model.ids import SessionId
 from cas.objects.base_version import Surroundings
 from cas.objects.blobs import AssembledBlob
-from cas.objects.manifests import assemble_manifest
+from cas.objects.manifests import assemble_manifest, located_columns
 from cas.operations.stored_tree import NewPage, StoredTree
 
 Ids = NDArray[np.uint8]
@@ -74,25 +74,14 @@ def rows_of_ids(ids: Sequence[bytes]) -> Ids:
 
 
 def _encode_root(stored: StoredTree, locations: list[PageLocation]) -> bytes:
-    blobs: dict[bytes, tuple[int, int, int]] = {}
-    rows = []
-    for location in locations:
-        entry = (len(blobs), location.blob_size, 0)
-        rows.append(blobs.setdefault(location.blob_id.raw, entry)[0])
     pages = stored.pages
     return encode_root(
         Root(
             digest=stored.digest,
             totals=stored.totals,
-            page_ids=rows_of_ids([page.page_id.raw for page in pages]),
             page_entries=np.array([len(page.page.paths) for page in pages], np.uint32),
             first_paths=[page.page.paths[0] for page in pages],
-            page_blobs=np.array(rows, np.uint32),
-            page_offsets=np.array([one.offset for one in locations], np.uint32),
-            page_lengths=np.array([one.length for one in locations], np.uint32),
-            blob_ids=rows_of_ids(list(blobs)),
-            blob_sizes=np.array([size for _, size, _ in blobs.values()], np.uint32),
-            table_offsets=np.zeros(len(blobs), np.uint32),
+            **located_columns(locations),
         )
     )
 

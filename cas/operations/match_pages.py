@@ -15,7 +15,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from cas.errors import CasError, CorruptionError, ErrorCode
-from cas.format.manifest import DigestBuilder, Page
+from cas.format.manifest import DigestBuilder, Page, has_same_entries
 from cas.format.version import VersionRecord
 from cas.model.entry import EntryKind, Totals, path_to_text
 from cas.model.ids import PageId
@@ -167,7 +167,7 @@ def _match(
 ) -> None:
     page = one.page
     for page_id, candidate in candidates:
-        if _holds_the_same(page, candidate):
+        if has_same_entries(page, candidate):
             # Its blobs are named here so that their stamps count.
             page_blob_rows(candidate, blobs, stamp)
             one.shared = page_id, candidate
@@ -183,18 +183,6 @@ def _match(
     for row in np.flatnonzero(page.extent_counts == 0).tolist():
         _set_inline(one, row, columns)
     one.to_carry = np.flatnonzero(~known).tolist()
-
-
-def _holds_the_same(page: Page, other: Page) -> bool:
-    return (
-        page.paths == other.paths
-        and np.array_equal(page.kinds, other.kinds)
-        and np.array_equal(page.modes, other.modes)
-        and np.array_equal(page.sizes, other.sizes)
-        and np.array_equal(page.hashes, other.hashes)
-        # The URL of an external reference stands nowhere else.
-        and page.inline == other.inline
-    )
 
 
 def _copy_known(

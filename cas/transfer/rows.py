@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +162,7 @@ class EntryColumns:
         picked = ranges(self._extent_starts[start:stop], self._extent_counts[start:stop])
         columns = self._extents[:, picked]
         used, inverse = np.unique(columns[0], return_inverse=True)
-        refs, table = _page_blobs(used, blobs)
+        refs, table = page_blobs(used, blobs)
         inline = b"".join(
             self._inline[s : s + n]
             for s, n in zip(
@@ -183,13 +185,21 @@ class EntryColumns:
             extent_first=np.where(columns[0] == HOLE_ROW, 0, columns[1]).astype(np.uint32),
             extent_chunks=np.where(columns[0] == HOLE_ROW, 0, columns[2]).astype(np.uint32),
             extent_lengths=columns[3].astype(np.uint64),
-            blob_ids=np.frombuffer(b"".join(r.blob_id for r in refs), np.uint8).reshape(-1, 32),
-            blob_sizes=np.array([r.size for r in refs], np.uint32),
-            table_offsets=np.array([r.table_offset for r in refs], np.uint32),
+            **blob_table(refs),
         )
 
 
-def _page_blobs(rows: Int64s, blobs: BlobList) -> tuple[list[BlobRef], Int64s]:
+def blob_table(refs: Sequence[BlobRef]) -> dict[str, Any]:
+    """Return the columns of a page that name its blobs."""
+    ids = b"".join(ref.blob_id for ref in refs)
+    return {
+        "blob_ids": np.frombuffer(ids, np.uint8).reshape(-1, 32),
+        "blob_sizes": np.array([ref.size for ref in refs], np.uint32),
+        "table_offsets": np.array([ref.table_offset for ref in refs], np.uint32),
+    }
+
+
+def page_blobs(rows: Int64s, blobs: BlobList) -> tuple[list[BlobRef], Int64s]:
     """Return the blobs of a page, and for each of the sorted `rows` which of them it is.
 
     They are in the order of their ids, not in that in which this put met them: so entries that did
