@@ -160,6 +160,19 @@ def iter_visible(backend: Backend, listing: SlotListing) -> Iterator[VersionReco
             yield record
 
 
+def iter_kept(backend: Backend, listing: SlotListing) -> Iterator[VersionRecord]:
+    """Yield the versions that keep what they need, those in the trash included, the lowest first.
+
+    Void slots and purged versions keep nothing.
+    """
+    for number in sorted(listing.slots):
+        if read_last_move(backend, listing, number) is MoveKind.PURGE:
+            continue
+        record = read_slot(backend, listing.artifact, number)
+        if isinstance(record, VersionRecord):
+            yield record
+
+
 def read_root_location(
     backend: Backend, listing: SlotListing, record: VersionRecord
 ) -> PageLocation:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cas.errors import CorruptionError
 from cas.format.session import Intent
@@ -17,6 +16,7 @@ from cas.format.version import MoveKind, RevisionRecord, VersionRecord, VoidReco
 from cas.model.entry import PageLocation
 from cas.model.names import ArtifactName
 from cas.objects.collection_log import LogAnswer, check_log, list_log
+from cas.objects.id_sets import Ids, ids_of, sort_ids
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.objects.versions import (
@@ -30,9 +30,7 @@ from cas.objects.versions import (
 from cas.operations.guarantees import require_create_if_absent
 from cas.operations.leave_slot import leave_slot
 from cas.operations.new_places import NewPlaces
-from cas.operations.rewrite_manifest import ManifestRewriter, RewrittenManifest, sorted_ids
-
-Ids = NDArray[np.uint8]
+from cas.operations.rewrite_manifest import ManifestRewriter, RewrittenManifest
 
 
 class RevisionOutcome(StrEnum):
@@ -168,12 +166,12 @@ class Reviser:
     def _needed(self, made: RewrittenManifest, ids: list[Ids]) -> Ids:
         tables = [made.data_ids, made.meta_ids]
         for location in made.kept:
-            tables.append(np.frombuffer(location.blob_id.raw, np.uint8).reshape(1, 32))
+            tables.append(ids_of([location.blob_id.raw]))
             try:
                 tables.append(self._parts.pages.read_page(location).blob_ids)
             except CorruptionError:
                 continue  # it is no worse off than in the version as it stands
-        ids.append(sorted_ids(*tables))
+        ids.append(sort_ids(np.concatenate(tables)))
         return ids[-1]
 
     def _take(self, session: WriterSession, tried: Revision, record: RevisionRecord) -> Revision:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cas.errors import CorruptionError, ErrorCode
 from cas.format.manifest import (
@@ -24,12 +23,11 @@ from cas.format.version import VersionRecord
 from cas.model.entry import PageLocation
 from cas.model.ids import SessionId
 from cas.objects.blobs import AssembledBlob
+from cas.objects.id_sets import Ids, ids_of, no_ids, sort_ids
 from cas.objects.manifests import ManifestLayout, located_columns, write_meta_blob
 from cas.objects.parts import StoreParts
 from cas.operations.new_places import NewPlaces
 from cas.operations.version_pages import VersionPages
-
-Ids = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,16 +172,11 @@ class ManifestRewriter:
         changed = draft.rows.keys() | draft.shared.keys()
         return RewrittenManifest(
             root=location,
-            data_ids=sorted_ids(*(one.data_ids for one in needed)),
-            meta_ids=sorted_ids(np.frombuffer(b"".join(metas), np.uint8).reshape(-1, 32)),
+            data_ids=sort_ids(np.concatenate([no_ids(), *(one.data_ids for one in needed)])),
+            meta_ids=ids_of(metas),
             kept=tuple(dict.fromkeys(at for row, at in enumerate(pages) if row not in changed)),
         )
 
     def _write(self, blob: AssembledBlob) -> None:
         write_meta_blob(self._parts.backend, blob)
         self.written_bytes += blob.size
-
-
-def sorted_ids(*tables: Ids) -> Ids:
-    """Return the ids of several tables, sorted, each once."""
-    return np.unique(np.concatenate([np.zeros((0, 32), np.uint8), *tables]), axis=0)

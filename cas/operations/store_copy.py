@@ -33,6 +33,7 @@ from cas.transfer.budget import MemoryBudget
 from cas.transfer.carrying import Carrier, CarryTools, TargetLookup
 from cas.transfer.dedup import PRELOADED_CHUNKS, Deduplicator, Facts
 from cas.transfer.packing import BlobWriter
+from cas.transfer.place_entries import EntryPlacer
 from cas.transfer.rows import EntryColumns
 from cas.transfer.stream import no_tree
 
@@ -168,7 +169,7 @@ class _Copying:
         carrier = Carrier(
             self._source.backend,
             self._source.tables,
-            self._columns,
+            EntryPlacer(self._columns).place,
             tools,
             cancel=self._cancel,
             report=self._advance,

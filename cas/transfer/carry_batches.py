@@ -34,13 +34,13 @@ Extent = tuple[BlobRef | None, int, int, int]
 @dataclass(frozen=True, slots=True, eq=False)
 class CarriedFile:
     """A file to carry: its row in the version, and the extents it lies in, as (blob or None, first
-    chunk, chunks, bytes); None is a run of zeros.
+    chunk, chunks, bytes); None is a run of zeros. Of a part of a file the hash is None.
     """
 
     row: int
     path: bytes
     size: int
-    hash: bytes
+    hash: bytes | None
     extents: Sequence[Extent]
 
 
@@ -184,6 +184,7 @@ def _finished(piece: _Piece, future: Future[BlobTable] | None) -> tuple[_Piece, 
     if int(lengths.sum(dtype=np.int64)) != piece.length:
         raise _disagreement(piece)
     is_file = len(piece.file.extents) == 1 and piece.stop - piece.first == 1
+    is_file &= piece.file.hash is not None
     # The hash of a file of one chunk is the chunk's id.
     if is_file and table.chunk_ids[piece.first].tobytes() != piece.file.hash:
         raise _disagreement(piece)

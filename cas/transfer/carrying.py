@@ -27,7 +27,6 @@ from cas.transfer.fragmentation import FragmentationGuard
 from cas.transfer.packing import BlobWriter
 from cas.transfer.placing import UploadCounts
 from cas.transfer.plan import Placement, Read, plan_reads
-from cas.transfer.rows import HOLE_ROW, EntryColumns, Extents, merge_extents
 
 BATCH_BYTES = 8 << 20
 WAIT_SECONDS = 0.2
@@ -141,16 +140,19 @@ class CarryTools:
 
 
 class Carrier:
-    """Brings the content of files into the target and fills their columns. Used once.
+    """Brings the content of files into the target. Used once.
 
     Every chunk that is read is verified against the table of its blob before it is passed on.
+
+    Args:
+        place: is told, batch by batch, where the chunks lie in the target.
     """
 
     def __init__(
         self,
         backend: Backend,
         tables: TableReader,
-        columns: EntryColumns,
+        place: Callable[[Found], None],
         tools: CarryTools,
         *,
         cancel: Cancel,
@@ -158,7 +160,7 @@ class Carrier:
     ) -> None:
         self._backend = backend
         self._tables = tables
-        self._columns = columns
+        self._place = place
         self._lookup = tools.lookup
         self._writer = tools.writer
         self._pool = tools.pool
@@ -167,7 +169,6 @@ class Carrier:
         self._frame_bytes = tools.frame_bytes
         self._cancel = cancel
         self._report = report
-        self._open_parts: list[Extents] = []
         self.counts = UploadCounts()
 
     def run(self, files: Iterable[CarriedFile]) -> None:
@@ -338,47 +339,6 @@ class Carrier:
         begins[1:] = (np.diff(blobs) != 0) | (np.diff(chunks) != 1)
         for run in np.split(np.arange(len(rows)), np.flatnonzero(begins)[1:]):
             self._lookup.note_new(batch, rows[run], int(blobs[run[0]]), int(chunks[run[0]]))
-
-    # -- columns
-
-    def _place(self, found: Found) -> None:
-        """Say in the columns where the files of a batch lie, but for one that goes on."""
-        batch = found.batch
-        is_chunk = batch.is_chunk
-        blobs = np.where(is_chunk, found.blobs, HOLE_ROW)
-        chunks = np.where(is_chunk, found.chunks, 0)
-        extents = Extents(blobs, chunks, is_chunk.astype(np.int64), batch.lengths)
-        starts = np.flatnonzero(np.diff(batch.owners, prepend=-1))
-        rows = batch.owners[starts]
-        merged, counts = merge_extents(extents, starts)
-        ends = np.cumsum(counts)
-        first, last = 0, len(rows)
-        if batch.continues:
-            self._open_parts.append(merged[: int(ends[0])])
-            first = 1
-            if last > 1 or not batch.is_open:
-                self._close_file(int(rows[0]))
-        if batch.is_open and last > first:
-            last -= 1
-            self._open_parts = [merged[int(ends[last] - counts[last]) :]]
-        if last > first:
-            begin = int(ends[first] - counts[first])
-            self._columns.add_extents(
-                rows[first:last], counts[first:last], merged[begin : int(ends[last - 1])]
-            )
-            self._columns.is_known[rows[first:last]] = True
-
-    def _close_file(self, row: int) -> None:
-        parts, self._open_parts = self._open_parts, []
-        whole = Extents(
-            np.concatenate([part.blobs for part in parts]),
-            np.concatenate([part.first for part in parts]),
-            np.concatenate([part.chunks for part in parts]),
-            np.concatenate([part.lengths for part in parts]),
-        )
-        merged, counts = merge_extents(whole, np.zeros(1, np.int64))
-        self._columns.add_extents(np.array([row]), counts, merged)
-        self._columns.is_known[row] = True
 
 
 def count_missing(batches: Iterator[Batch], lookup: TargetLookup, blob: int) -> tuple[int, int]:
