@@ -1,4 +1,4 @@
-"""Data blobs of a small store copied to new keys, chunks in another order, as a repack may do it."""
+"""Blobs of a small store: which ones its versions need, the others deleted, their chunks moved."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from cas.format import keys
 from cas.format.blob import decode_tail, decode_trailer
+from cas.model.names import ArtifactName
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import (
     BLOB_KIND_DATA,
@@ -16,10 +17,43 @@ from cas.objects.blobs import (
 )
 from cas.objects.collection_log import list_log
 from cas.objects.sessions import WriterSession
+from cas.objects.versions import iter_kept, list_slots, read_root_location
 from cas.operations.new_places import MovedChunks
+from cas.operations.version_pages import VersionPages
 from cas.transfer.relocation import STAYS, MovedBlob, Relocation
 
+NAME = ArtifactName("data")
 NO_CODEC = 0
+
+
+def ids_in(scene, *folders):
+    """Return the ids of the blobs that lie in folders of the store."""
+    return {keys.parse_blob_key(key).raw for folder in folders for key in scene.listed(folder)}
+
+
+def needed_by(scene, *numbers):
+    """Return the ids of all blobs behind the newest revisions of versions, by default of all."""
+    parts = scene.store().parts
+    listing = list_slots(parts.backend, NAME)
+    needed = set()
+    for record in iter_kept(parts.backend, listing):
+        if numbers and record.number not in numbers:
+            continue
+        location = read_root_location(parts.backend, listing, record)
+        pages = VersionPages(parts, record, location)
+        needed |= {location.blob_id.raw}
+        for ids in (pages.root.blob_ids, *(page.blob_ids for page in pages.iter_pages())):
+            needed |= {row.tobytes() for row in ids}
+    return needed
+
+
+def collect(scene):
+    """Delete what no version needs. Only where nobody is at work: it asks no one."""
+    needed = needed_by(scene)
+    for folder in ("blobs", "meta"):
+        for key in scene.listed(folder):
+            if keys.parse_blob_key(key).raw not in needed:
+                scene.truth.delete(key)
 
 
 def move_blobs(parts, *, keep=lambda row: False):

@@ -28,6 +28,11 @@ class BaseVersion:
     root_location: PageLocation
     page_locations: dict[bytes, PageLocation]
 
+    @property
+    def is_revised(self) -> bool:
+        """Whether it lies elsewhere than when it was published."""
+        return self.root_location != self.record.root
+
     def pages_between(self, spans: Sequence[tuple[bytes, bytes]]) -> list[PageLocation]:
         """Return the pages that cover any of the spans of paths, both ends included."""
         rows: dict[int, None] = {}

@@ -20,6 +20,7 @@ from cas.objects.base_version import Surroundings
 from cas.objects.collection_log import condemned_by_open_runs
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
+from cas.operations.follow_base import BaseFollower
 from cas.operations.outcomes import PutOptions
 from cas.operations.stored_tree import NewPage, StoredTree
 from cas.operations.upload_tree import TreeUpload, raise_problems
@@ -125,6 +126,7 @@ class _Storing:
             is_condemned=condemned_by_open_runs(parts.backend, found.log),
             bad_blobs=found.bad_blobs,
         )
+        self._follower = BaseFollower(parts, found, self._facts)
 
     def run(self, source: Source, open_things: ExitStack) -> None:
         tree, stored = self._stored.tree, self._stored
@@ -149,6 +151,8 @@ class _Storing:
 
     def _may_use(self, page: JournalPage) -> bool:
         """The journal's word is good while its stamp is, or if the base version has the page."""
+        if page.page_id.raw not in self._usable_pages:
+            self._follower.follow(page)
         if page.page_id.raw in self._usable_pages:
             page.stamp = self._facts.stamp
         if not self._facts.is_current(page.stamp):

@@ -223,7 +223,7 @@ class Carrier:
             wanted = chunks[blobs == blob]
             order = np.argsort(wanted)
             rows, wanted = rows[order], wanted[order]
-            reads = plan_reads(table, _runs(wanted))
+            reads = plan_reads(table, runs_of(wanted))
             task.reads += [(blob, read) for read in reads]
             task.size += sum(read.stop - read.start for read in reads)
             frames = table.chunk_frames[wanted]
@@ -376,8 +376,8 @@ def _encoded(table: BlobTable, number: int, payload: bytes) -> EncodedFrame:
     )
 
 
-def _runs(chunks: Int64s) -> list[Placement]:
-    """Sorted chunks of a blob as runs of consecutive ones, which is what a plan takes."""
+def runs_of(chunks: Int64s) -> list[Placement]:
+    """Return sorted chunks of a blob as runs of consecutive ones, which is what a plan takes."""
     begins = np.flatnonzero(np.diff(chunks, prepend=-2) != 1)
     stops = [*begins[1:].tolist(), len(chunks)]
     return [

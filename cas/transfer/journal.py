@@ -75,6 +75,11 @@ class JournalPage:
             self._page = decode_page(self.content, self.page_id)
         return self._page
 
+    def replace(self, page_id: PageId, content: bytes, stamp: int) -> None:
+        """Let it be another page of the same entries: they lie elsewhere."""
+        self.page_id, self.content, self.stamp = page_id, content, stamp
+        self._page = None
+
     def unchanged(self, tree: LocalTree, rows: Int64s, page_rows: Int64s) -> NDArray[np.bool_]:
         """Tell which entries of a tree are as they were when this page was made."""
         page = self.page

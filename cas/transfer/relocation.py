@@ -95,7 +95,7 @@ class Relocation:
             at = np.flatnonzero(spread.is_chunk & (spread.blobs == row))
             chunks = extents.first[at]
             if len(at) and int(chunks.max()) >= len(move.lengths):
-                raise _disagreement(blob_id.tobytes())
+                raise disagreement(blob_id.tobytes())
             extents.lengths[at] = move.lengths[chunks]
             goes = move.blobs[chunks] != STAYS
             at, chunks = at[goes], chunks[goes]
@@ -107,7 +107,7 @@ class Relocation:
         sums = np.add.reduceat(extents.lengths, spread.starts)
         wrong = np.flatnonzero(sums != page.extent_lengths.astype(np.int64))
         if len(wrong):
-            raise _disagreement(page.blob_ids[page.extent_blobs[wrong[0]]].tobytes())
+            raise disagreement(page.blob_ids[page.extent_blobs[wrong[0]]].tobytes())
         return any_moved
 
 
@@ -145,7 +145,8 @@ def _spread(page: Page, blob_rows: Int64s, moved: NDArray[np.bool_]) -> _Spread:
     return _Spread(extents, np.cumsum(counts) - counts, blobs, is_chunk)
 
 
-def _disagreement(blob_id: bytes) -> CorruptionError:
+def disagreement(blob_id: bytes) -> CorruptionError:
+    """Return the error for a page that names what its blob does not have."""
     return CorruptionError(
         f"a page and the table of blob {blob_id.hex()[:12]} disagree",
         code=ErrorCode.MALFORMED_OBJECT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from moved_blobs import move_blobs
+from moved_blobs import collect, ids_in, move_blobs, needed_by
 
 import cas
 from cas.format import keys
@@ -19,14 +19,7 @@ from cas.format.session import decode_intent
 from cas.format.version import MoveKind, RevisionRecord, VoidRecord, encode_slot
 from cas.model.ids import SessionId
 from cas.model.names import ArtifactName
-from cas.objects.versions import (
-    add_move,
-    list_slots,
-    publish_revision,
-    read_revision,
-    read_root_location,
-    read_slot,
-)
+from cas.objects.versions import add_move, publish_revision, read_revision
 from cas.operations.revise import Reviser, RevisionOutcome
 from cas.testing.fault_plan import CRASHES, CrashError, Fault, FaultPlan
 from cas.testing.faulty import FaultyBackend
@@ -39,31 +32,6 @@ def revise(scene, backend=None, number=0):
     """Move all data blobs and publish the next revision of a version."""
     parts = scene.store(backend).parts
     return Reviser(parts, move_blobs(parts)).revise(NAME, number)
-
-
-def ids_in(scene, *folders):
-    return {keys.parse_blob_key(key).raw for folder in folders for key in scene.listed(folder)}
-
-
-def needed_by(scene, number):
-    """Return the ids of all blobs behind the newest revision of a version."""
-    parts = scene.store().parts
-    listing = list_slots(parts.backend, NAME)
-    record = read_slot(parts.backend, NAME, number)
-    location = read_root_location(parts.backend, listing, record)
-    version = scene.store().version(f"data:v{number}")
-    root = version._pages.root
-    pages = {row.tobytes() for row in root.blob_ids} | {location.blob_id.raw}
-    return pages | {row.tobytes() for page in version._pages.iter_pages() for row in page.blob_ids}
-
-
-def collect(scene):
-    """Delete what no version needs, in the store or behind an intent: nobody is at work."""
-    needed = set().union(*(needed_by(scene, number) for number in scene.live()))
-    for folder in ("blobs", "meta"):
-        for key in scene.listed(folder):
-            if keys.parse_blob_key(key).raw not in needed:
-                scene.truth.delete(key)
 
 
 def condemn(truth, ids, run=1):
