@@ -48,12 +48,43 @@ def purge(scene, number):
     add_move(scene.truth, NAME, number, 2, MoveKind.PURGE, 0)
 
 
+# The objects of a store with two versions, the newer one in the trash, of a blob that is mostly dead.
+FILLED: dict[str, bytes] = {}
+
+
 def fill(scene):
-    """Leave two versions, the newer one in the trash, of a blob that is mostly dead."""
     for tree in (FULL, FEWER, FEWEST):
         scene.put(tree)
     scene.store().delete("data:v2")
     purge(scene, 0)
+    FILLED.update({key: scene.truth.get(key) for key in scene.listed("")})
+
+
+@pytest.fixture
+def make_filled(make_scene):
+    """Make as many copies of that store as a test needs."""
+
+    def make():
+        scene = make_scene()
+        if not FILLED:
+            fill(scene)
+        for key, content in FILLED.items():
+            scene.truth.put(key, [content])
+        return scene
+
+    return make
+
+
+@pytest.fixture
+def scene(make_filled):
+    """One such store."""
+    return make_filled()
+
+
+@pytest.fixture
+def empty(make_scene):
+    """A store without any version."""
+    return make_scene()
 
 
 def assert_whole(scene):
@@ -84,7 +115,6 @@ def table_of(scene, key):
 
 def test_a_blob_that_is_mostly_dead_is_emptied(scene):
     """Every version that named it reads the same from new places, the trash included."""
-    fill(scene)
     planned = plan(scene)
     collect(scene)
     before = used(scene)
@@ -105,7 +135,6 @@ def test_a_blob_that_is_mostly_dead_is_emptied(scene):
 
 def test_what_was_repacked_is_not_repacked_again(scene):
     """Otherwise a nightly repack would copy for ever."""
-    fill(scene)
     run(scene)
     collect(scene)
     before = scene.listed("")
@@ -117,18 +146,17 @@ def test_what_was_repacked_is_not_repacked_again(scene):
     assert scene.listed("") == before
 
 
-def test_tiny_blobs_that_are_live_are_left_alone(scene):
+def test_tiny_blobs_that_are_live_are_left_alone(empty):
     """Heads and tables take more than such chunks; that does not make the blob dead."""
-    scene.put({b"a": b"x" * 300})
-    scene.put({b"a": b"x" * 300, b"b": b"y" * 300})
+    empty.put({b"a": b"x" * 300})
+    empty.put({b"a": b"x" * 300, b"b": b"y" * 300})
 
-    assert plan(scene, live_share=1.0).data == ()
-    assert plan(scene).is_empty
+    assert plan(empty, live_share=1.0).data == ()
+    assert plan(empty).is_empty
 
 
 def test_a_plan_writes_nothing(scene):
     """It only says what a repack would do."""
-    fill(scene)
     before = scene.listed("")
 
     assert not plan(scene).is_empty
@@ -137,7 +165,6 @@ def test_a_plan_writes_nothing(scene):
 
 def test_live_chunks_are_laid_out_in_the_order_of_paths(scene):
     """Each once, though two versions name them: what is read together lies together."""
-    fill(scene)
     (old,) = plan(scene).data
     before = set(scene.listed("blobs"))
 
@@ -166,44 +193,44 @@ def chunks_in(scene, ref, path, key):
     return found
 
 
-def test_whole_frames_go_as_they_are(scene):
+def test_whole_frames_go_as_they_are(empty):
     """A frame of which all chunks live is copied with its payload, not compressed again."""
     tree = {b"a.txt": text_content(3, 300_000), b"b.bin": random_content(5, 2_000_000)}
-    scene.put(tree)
-    scene.put({b"a.txt": tree[b"a.txt"]})
-    purge(scene, 0)
-    (old,) = scene.listed("blobs")
+    empty.put(tree)
+    empty.put({b"a.txt": tree[b"a.txt"]})
+    purge(empty, 0)
+    (old,) = empty.listed("blobs")
 
-    run(scene)
+    run(empty)
 
-    (new,) = set(scene.listed("blobs")) - {old}
-    first, second = table_of(scene, old), table_of(scene, new)
+    (new,) = set(empty.listed("blobs")) - {old}
+    first, second = table_of(empty, old), table_of(empty, new)
     assert first.frame_stored[0] == second.frame_stored[0]
     start, length = int(first.frame_offsets[0]), int(first.frame_stored[0])
-    assert scene.truth.get(old, start, start + length) == scene.truth.get(
+    assert empty.truth.get(old, start, start + length) == empty.truth.get(
         new, start, start + length
     )
-    assert scene.held("data:v1") == {b"a.txt": tree[b"a.txt"]}
+    assert empty.held("data:v1") == {b"a.txt": tree[b"a.txt"]}
 
 
-def test_a_damaged_blob_is_left_where_it_is(scene):
+def test_a_damaged_blob_is_left_where_it_is(empty):
     """The others are emptied; what cannot be verified is never copied, and it is said."""
-    scene.put(FULL)
+    empty.put(FULL)
     other = {b"x%02d" % number: random_content(60 + number, 90_000) for number in range(6)}
-    scene.put(FULL | other)
+    empty.put(FULL | other)
     kept = FEWER | {b"x03": other[b"x03"]}
-    scene.put(kept)
-    purge(scene, 0)
-    purge(scene, 1)
-    chosen = plan(scene).data
-    (bad,) = [one for one in chosen if one.blob_id not in blobs_of(scene, b"03.bin")]
+    empty.put(kept)
+    purge(empty, 0)
+    purge(empty, 1)
+    chosen = plan(empty).data
+    (bad,) = [one for one in chosen if one.blob_id not in blobs_of(empty, b"03.bin")]
     key = keys.blob_key(BlobId(bad.blob_id))
-    content = bytearray(scene.truth.get(key))
+    content = bytearray(empty.truth.get(key))
     at = content.index(other[b"x03"][:64])
     content[at] ^= 1
-    scene.truth.put(key, [bytes(content)])
+    empty.truth.put(key, [bytes(content)])
 
-    outcome = run(scene)
+    outcome = run(empty)
 
     assert len(chosen) == 2
     assert [one.blob_id for one in outcome.plan.data] == [
@@ -211,8 +238,8 @@ def test_a_damaged_blob_is_left_where_it_is(scene):
     ]
     assert key in outcome.problems[0]
     assert not outcome.is_complete
-    collect(scene)
-    version = scene.store().version("data:v2")
+    collect(empty)
+    version = empty.store().version("data:v2")
     assert version.read("03.bin") == FULL[b"03.bin"]
     with pytest.raises(cas.CorruptionError):
         version.read("x03")
@@ -228,9 +255,7 @@ def blobs_of(scene, path):
 # -- failures
 
 
-def operations_of_a_repack(make_scene):
-    scene = make_scene()
-    fill(scene)
+def operations_of_a_repack(scene):
     faults = FaultPlan()
     run(scene, scene.faulty(faults))
     return faults.operations
@@ -238,14 +263,13 @@ def operations_of_a_repack(make_scene):
 
 @pytest.mark.parametrize("fault", [*CRASHES, Fault.FAIL_BEFORE, Fault.FAIL_AFTER])
 def test_a_repack_that_fails_at_any_operation_loses_nothing_and_the_next_one_goes_on(
-    make_scene, fault
+    make_filled, fault
 ):
     """Killed or told of an error: versions stay whole, and in the end nothing is kept that is dead."""
-    count = operations_of_a_repack(make_scene)
+    count = operations_of_a_repack(make_filled())
     assert count > 30
     for number in range(1, count + 1):
-        scene = make_scene()
-        fill(scene)
+        scene = make_filled()
 
         try:
             run(scene, scene.faulty(FaultPlan().fail_at(number, fault)))
@@ -262,7 +286,6 @@ def test_a_repack_that_fails_at_any_operation_loses_nothing_and_the_next_one_goe
 
 def test_a_repack_that_died_between_two_versions_stores_nothing_again(scene):
     """The next one finds the chunks by the dead one's index segment."""
-    fill(scene)
     backend = FaultyBackend(scene.truth).fail_nth("create", 2, Fault.CRASH_BEFORE)
     with pytest.raises(CrashError):
         run(scene, backend)
@@ -324,7 +347,7 @@ def collect_beside(scene):
 
 
 @pytest.mark.parametrize("actor", ["collector", "purge", "writer", "repack"])
-def test_others_may_act_between_any_two_steps(make_scene, actor):
+def test_others_may_act_between_any_two_steps(make_filled, actor):
     """Nobody loses anything by it, whoever is faster; and the next repack finishes."""
     acts = {
         "collector": collect_beside,
@@ -334,9 +357,8 @@ def test_others_may_act_between_any_two_steps(make_scene, actor):
         ),
         "repack": run,
     }
-    for number in range(1, operations_of_a_repack(make_scene) + 1):
-        scene = make_scene()
-        fill(scene)
+    for number in range(1, operations_of_a_repack(make_filled()) + 1):
+        scene = make_filled()
         backend = Between(scene.truth, number, lambda scene=scene: acts[actor](scene))
 
         run(scene, backend)
@@ -360,7 +382,6 @@ def test_others_may_act_between_any_two_steps(make_scene, actor):
 
 def test_an_open_version_reads_on_through_a_repack(scene):
     """Old places are gone; the reader finds the new ones by itself."""
-    fill(scene)
     version = scene.store().version("data:v1")
     with version.open("03.bin") as file:
         head = file.read(10)
@@ -374,7 +395,6 @@ def test_an_open_version_reads_on_through_a_repack(scene):
 @pytest.mark.parametrize("seen", ["meta/", "blobs/"], ids=["pages", "blobs"])
 def test_a_get_goes_on_through_a_repack(scene, seen):
     """It plans again with the newest revision."""
-    fill(scene)
 
     def act():
         run(scene)
@@ -398,24 +418,24 @@ def put_later(scene, source):
 
 
 @pytest.mark.parametrize("remembers", [True, False], ids=["journal", "no journal"])
-def test_a_put_after_a_repack_builds_on_the_new_places(scene, remembers):
+def test_a_put_after_a_repack_builds_on_the_new_places(empty, remembers):
     """What the writer remembers of old places is not used: the old blobs stay dead."""
-    source = scene.source(FULL)
-    put_later(scene, source)
-    scene.source(FEWER)
-    put_later(scene, source)
-    purge(scene, 0)
-    emptied = {one.blob_id for one in plan(scene).data}
-    run(scene)
+    source = empty.source(FULL)
+    put_later(empty, source)
+    empty.source(FEWER)
+    put_later(empty, source)
+    purge(empty, 0)
+    emptied = {one.blob_id for one in plan(empty).data}
+    run(empty)
     if not remembers:
-        shutil.rmtree(scene.folder / "cache")
+        shutil.rmtree(empty.folder / "cache")
 
-    scene.source(FEWER | {b"new": b"n" * 1000})
-    outcome = put_later(scene, source)
+    empty.source(FEWER | {b"new": b"n" * 1000})
+    outcome = put_later(empty, source)
 
     assert outcome.new_bytes == 1000
     assert outcome.read_files == (1 if remembers else 5)
-    assert not emptied & needed_by(scene)
-    collect(scene)
-    assert scene.held(outcome.ref) == FEWER | {b"new": b"n" * 1000}
-    assert scene.held("data:v1") == FEWER
+    assert not emptied & needed_by(empty)
+    collect(empty)
+    assert empty.held(outcome.ref) == FEWER | {b"new": b"n" * 1000}
+    assert empty.held("data:v1") == FEWER
