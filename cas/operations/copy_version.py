@@ -98,7 +98,7 @@ def _copy_version(
             return _created(chosen, record, stored), ()
 
     try:
-        return until_committed(chosen.name, attempt)
+        return pinned.pages.following_moves(lambda: until_committed(chosen.name, attempt))
     finally:
         session.close()
 

@@ -143,8 +143,6 @@ def _fill(
 ) -> None:
     """Bring the target to what the version holds, from wherever it stands."""
     tally.begin()
-    if tally.attempts > 1 and version.is_digest_pinned:
-        version.pages.verify_digest()  # the pages are other ones now
     selection = wanted.selection
     paths = [one for page in selection.pages() for one in page.targets]
     if not paths and not wanted.is_whole:

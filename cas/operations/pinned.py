@@ -36,7 +36,7 @@ def pin_version(parts: StoreParts, ref: Ref) -> PinnedVersion:
     """
     resolved = resolve_record(parts, ref)
     root = read_root_location(parts.backend, resolved.listing, resolved.record)
-    pages = VersionPages(parts, resolved.record, root)
+    pages = VersionPages(parts, resolved.record, root, is_vouched=resolved.is_digest_pinned)
     if resolved.is_digest_pinned:
         pages.verify_digest()
     expires_ns = read_expiry(parts.backend, resolved.listing, resolved.record)

@@ -14,7 +14,7 @@ from cas.objects.sessions import WriterSession
 from cas.operations.choose_versions import ChosenVersion, choose_versions
 from cas.operations.copy_outcomes import CopyOptions, CopyPlan, PlannedCopy
 from cas.operations.match_pages import BasePages, files_to_carry, match_pages
-from cas.operations.pinned import pin_version
+from cas.operations.pinned import PinnedVersion, pin_version
 from cas.operations.store_copy import facts_of, open_dedup, read_threads
 from cas.operations.store_tree import open_journal
 from cas.operations.stored_tree import StoredTree
@@ -110,8 +110,12 @@ class _Planning:
         if self._opened is None:
             facts = facts_of(self._target, found)
             self._opened = open_dedup(self._target, self._stored, facts, self._pool), facts
-        dedup, facts = self._opened
         pinned = pin_version(self._source, Ref(chosen.artifact, number=chosen.number))
+        return pinned.pages.following_moves(lambda: self._count_missing(pinned, found))
+
+    def _count_missing(self, pinned: PinnedVersion, found: Surroundings) -> tuple[int, int]:
+        assert self._opened is not None
+        dedup, facts = self._opened
         pages = match_pages(
             (pinned.record, pinned.pages),
             BasePages(self._target, found, facts),

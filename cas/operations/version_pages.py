@@ -36,12 +36,29 @@ PAGES_AHEAD = 8
 
 
 class VersionPages:
-    """The pages of one version, read as they are needed. Thread-safe."""
+    """The pages of one version, read as they are needed. Thread-safe.
 
-    def __init__(self, parts: StoreParts, record: VersionRecord, root: PageLocation) -> None:
+    A version whose objects are moved while it is read is followed to where they lie now: what is
+    read here follows by itself, and `following_moves` does so for whatever else is read. A revision
+    cuts pages as the one before, so a page keeps its number.
+
+    Args:
+        is_vouched: the record's digest is vouched for by the user, so all pages at a new place are
+            compared with it before they are used.
+    """
+
+    def __init__(
+        self,
+        parts: StoreParts,
+        record: VersionRecord,
+        root: PageLocation,
+        *,
+        is_vouched: bool = False,
+    ) -> None:
         self._parts = parts
         self._record = record
         self._location = root
+        self._is_vouched = is_vouched
         self._lock = threading.Lock()
 
     def following_moves(self, read: Callable[[], Result]) -> Result:
@@ -89,11 +106,18 @@ class VersionPages:
             root = read_root_location(self._parts.backend, listing, record)
             if root == seen:
                 raise error
+            if self._is_vouched:
+                moved = VersionPages(self._parts, record, root)
+                moved.verify_digest()
+                root = moved.location
             self._location = root
 
     @property
     def root(self) -> Root:
         """The root, verified."""
+        return self.following_moves(self._read_root)
+
+    def _read_root(self) -> Root:
         root = self._parts.pages.read_root(self._location)
         if root.digest != self._record.digest or root.totals != self._record.totals:
             raise CorruptionError(
@@ -108,7 +132,11 @@ class VersionPages:
 
     def page(self, number: int) -> Page:
         """Return page `number`, verified."""
-        return self._parts.pages.read_page(root_page_location(self.root, number))
+
+        def read() -> Page:
+            return self._parts.pages.read_page(root_page_location(self._read_root(), number))
+
+        return self.following_moves(read)
 
     def iter_pages(self, prefix: bytes = b"") -> Iterator[Page]:
         """Yield the pages that may hold paths at or below `prefix`, in path order."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import cas
 from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
 from cas.format import keys
+from cas.format.manifest import encode_page, encode_root
 from cas.format.version import MoveKind, RevisionRecord, encode_revision
 from cas.model.ids import SessionId
 from cas.model.names import ArtifactName
+from cas.objects.manifests import assemble_manifest, located_columns, write_meta_blob
 from cas.objects.versions import add_move
+from cas.operations.compare_folder import diff_folder
 from cas.operations.init import init_store
+from cas.operations.version_pages import VersionPages
 from cas.testing.trees import read_tree
 
 NAME = ArtifactName("data")
@@ -173,3 +179,95 @@ def mislead(scene, root, digest):
     drop(scene, "blobs")
     revision = RevisionRecord(session=SessionId(bytes(16)), root=root, stamp=0, digest=digest)
     scene.truth.create(keys.revision_key(NAME, 0, 1), encode_revision(revision))
+
+
+@pytest.mark.parametrize("seen", ["meta/", "blobs/"], ids=["pages", "blobs"])
+@pytest.mark.parametrize("act", ["copy", "plan"])
+def test_a_version_is_copied_though_it_is_moved_meanwhile(scene, first, elsewhere, seen, act):
+    """What it copies from is found anew, whatever of it was missing."""
+    scene.put(first)
+    backend = scene.meddling("get", seen, lambda: move(scene, elsewhere, "blobs", "meta"))
+    other = MemoryBackend()
+    init_store(other, SystemClock(), chunk_average=64 << 10)
+    target = cas.Store.on(other, options=cas.StoreOptions(jobs=2, journal=False))
+
+    if act == "plan":
+        assert scene.store(backend).plan_copy("data:v0", target).new_bytes > 300_000
+        return
+    scene.store(backend).copy("data:v0", target)
+
+    version = target.version("data:v0")
+    assert {path.encode(): version.read(path) for path in version} == first
+
+
+def test_a_version_that_is_purged_while_it_is_copied_is_said_to_be_deleted(scene, first):
+    """It is no damage of the source."""
+    scene.put(first)
+    backend = scene.meddling("get", "blobs/", lambda: purge(scene))
+    other = MemoryBackend()
+    init_store(other, SystemClock(), chunk_average=64 << 10)
+    target = cas.Store.on(other, options=cas.StoreOptions(jobs=2, journal=False))
+
+    with pytest.raises(cas.NotFoundError, match="deleted for good while"):
+        scene.store(backend).copy("data:v0", target)
+
+    assert list(other.list_objects("artifacts")) == []
+    assert list(other.list_objects("sessions")) == []
+
+
+@pytest.mark.parametrize("act", ["list", "look up", "compare"])
+def test_pages_are_followed_by_whoever_reads_them(scene, first, elsewhere, act):
+    """The rule is one for all: what lists, looks up or compares needs none of its own."""
+    scene.put(first)
+    version = scene.store().version("data:v0")
+    move(scene, elsewhere, "blobs", "meta")
+
+    if act == "list":
+        assert [path.encode() for path in version] == sorted(first)
+    elif act == "look up":
+        assert version["tiny"].size == 1
+    else:
+        difference = diff_folder(
+            version._store.parts, version._pinned, str(scene.source(first)), renames=False
+        )
+        assert difference.is_empty
+
+
+def test_a_version_that_is_purged_while_it_is_listed_is_said_to_be_deleted(scene, first):
+    """A page that is missing leads to the same look at the version as a blob."""
+    scene.put(first)
+    version = scene.store().version("data:v0")
+    purge(scene)
+
+    with pytest.raises(cas.NotFoundError, match="deleted for good while"):
+        list(version)
+
+
+def test_pages_at_a_new_place_are_compared_with_a_digest_that_was_typed(scene, first, second):
+    """A store that lies in a revision is found out, where the user vouched for the version."""
+    scene.put(first)
+    digest = scene.store().version("data:v0").digest.hex
+    record = scene.store().version("data:v0").record
+    scene.put(first | {b"tiny": b"u"})
+    other = scene.store().version("data:v1")
+    (page,) = other._pages.iter_pages()
+    root = replace(other._pages.root, digest=record.digest, totals=record.totals)
+
+    def encode(locations):
+        return encode_root(replace(root, **located_columns(locations)))
+
+    forged = assemble_manifest(SessionId(bytes(16)), [encode_page(page)], encode)
+    for key in scene.listed("meta"):
+        scene.truth.delete(key)
+    for blob in forged.blobs:
+        write_meta_blob(scene.truth, blob)
+    revision = RevisionRecord(
+        session=SessionId(bytes(16)), root=forged.root, stamp=0, digest=record.digest
+    )
+    scene.truth.create(keys.revision_key(NAME, 0, 1), encode_revision(revision))
+
+    with pytest.raises(cas.CorruptionError, match="what its digest says"):
+        scene.store().version(f"data@{digest}")
+    fresh = VersionPages(scene.store().parts, record, record.root, is_vouched=True)
+    with pytest.raises(cas.CorruptionError, match="what its digest says"):
+        list(fresh.iter_pages())
