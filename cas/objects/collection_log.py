@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 from cas.backend.base import SNAPSHOT_OBJECTS, Backend
 from cas.errors import NotFoundError
 from cas.format import keys
-from cas.format.collection import (
-    CondemnRecord,
-    condemned_rows,
-    decode_condemn,
-    decode_verdict,
-)
+from cas.objects.run_members import cleared_by, condemned_by
 
 Ids = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class LogListing:
-    """The records under `gc/`: the highest floor, and the kinds of records of each run above it."""
+    """The records under `gc/`: the highest floor, and the kinds of records of each run above it.
+
+    Attributes:
+        sizes: bytes of the record of a run and kind.
+    """
 
     floor: int
     runs: dict[int, frozenset[str]]
+    sizes: dict[tuple[int, str], int] = field(default_factory=dict)
 
     @property
     def resolved_prefix(self) -> int:
@@ -66,6 +66,7 @@ class LogCheck:
 def list_log(backend: Backend) -> LogListing:
     """List `gc/`. Where a listing is no snapshot it is listed twice and the union taken."""
     kinds: dict[int, set[str]] = {}
+    sizes: dict[tuple[int, str], int] = {}
     for _ in range(2):
         listed = list(backend.list_objects(keys.collections_prefix()))
         for stored in listed:
@@ -73,6 +74,7 @@ def list_log(backend: Backend) -> LogListing:
             if parsed is not None:
                 run, kind = parsed
                 kinds.setdefault(run, set()).add(kind)
+                sizes[run, kind] = stored.size
         if backend.capabilities.atomic_listing and len(listed) <= SNAPSHOT_OBJECTS:
             break
     floor = max((run for run, kind in kinds.items() if "floor" in kind), default=0)
@@ -81,7 +83,7 @@ def list_log(backend: Backend) -> LogListing:
         for run, kind in kinds.items()
         if run > floor and kind != {"floor"}
     }
-    return LogListing(floor, runs)
+    return LogListing(floor, runs, sizes)
 
 
 def check_log(backend: Backend, stamp: int, needed: Callable[[], Ids]) -> LogCheck:
@@ -104,7 +106,7 @@ def check_log(backend: Backend, stamp: int, needed: Callable[[], Ids]) -> LogChe
     ids = needed()
     bad = np.zeros(len(ids), np.bool_)
     for run in newer:
-        killed = _killed_by(backend, run, listing.runs[run], ids)
+        killed = _killed_by(backend, listing, run, ids)
         if killed is None:
             return LogCheck(LogAnswer.STALE, stamp)
         bad |= killed
@@ -124,7 +126,7 @@ def condemned_by_open_runs(backend: Backend, listing: LogListing) -> Callable[[I
     def is_condemned(ids: Ids) -> Ids:
         bad = np.zeros(len(ids), np.bool_)
         for run in newer:
-            killed = _killed_by(backend, run, listing.runs[run], ids)
+            killed = _killed_by(backend, listing, run, ids)
             if killed is not None:
                 bad |= killed
         return bad.view(np.uint8)
@@ -133,24 +135,17 @@ def condemned_by_open_runs(backend: Backend, listing: LogListing) -> Callable[[I
 
 
 def _killed_by(
-    backend: Backend, run: int, kinds: frozenset[str], ids: Ids
+    backend: Backend, listing: LogListing, run: int, ids: Ids
 ) -> NDArray[np.bool_] | None:
     """Which ids the run condemns and does not clear; None if a listed record is gone."""
+    kinds = listing.runs[run]
     if "condemn" not in kinds:
         return None
     try:
-        condemned = condemned_rows(_read_condemn(backend, run), ids)
+        condemned = condemned_by(backend, run, listing.sizes.get((run, "condemn"), 0), ids)
         if not condemned.any() or "verdict" not in kinds:
             return condemned
-        key = keys.verdict_key(run)
-        verdict = decode_verdict(backend.get(key), what=key)
+        size = listing.sizes.get((run, "verdict"), 0)
+        return condemned & ~cleared_by(backend, run, size, ids)
     except NotFoundError:
         return None
-    if verdict.all:
-        return np.zeros(len(ids), np.bool_)
-    return condemned & ~condemned_rows(verdict, ids)
-
-
-def _read_condemn(backend: Backend, run: int) -> CondemnRecord:
-    key = keys.condemn_key(run)
-    return decode_condemn(backend.get(key), what=key)

@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cas.backend.base import Capabilities
+from cas.backend.counting import RequestCounter
 from cas.backend.memory import MemoryBackend
 from cas.errors import CorruptionError
 from cas.format import keys
 from cas.format.collection import (
+    BLOCK_IDS,
+    FIRST_READ_BYTES,
     CondemnRecord,
     VerdictRecord,
     encode_condemn,
@@ -244,3 +247,68 @@ def no_ids():
 @pytest.fixture
 def backend():
     return MemoryBackend()
+
+
+def big_run(backend, run):
+    """Open a run of two blobs in each of twenty blocks, and of many more between them."""
+    count = 20 * BLOCK_IDS
+    ids = np.zeros((count, 32), np.uint8)
+    ids[:, :8] = np.arange(count, dtype=">u8").view(np.uint8).reshape(-1, 8)
+    backend.create(
+        keys.condemn_key(run), encode_condemn(CondemnRecord(run, SessionId(bytes(16)), ids))
+    )
+    return ids
+
+
+def test_few_blobs_are_checked_by_a_block_each():
+    """Not by the whole record, which may have 32 MiB."""
+    backend = RequestCounter(MemoryBackend())
+    ids = big_run(backend, 1)
+    asked = np.concatenate([ids[[5, 5 * BLOCK_IDS + 7]], rows(BLOBS)])
+    before = backend.counts
+
+    checked = check_log(backend, 0, lambda: asked)
+
+    spent = backend.counts - before
+    assert checked.answer is LogAnswer.BAD
+    assert checked.bad.tolist() == [True, True, False, False, False, False]
+    assert spent.get == 4
+    assert spent.received_bytes < FIRST_READ_BYTES + 4 * 32 * BLOCK_IDS
+
+
+def test_what_a_big_verdict_clears_is_found_by_blocks_too():
+    """It clears all blobs but one, which is bad."""
+    backend = RequestCounter(MemoryBackend())
+    ids = big_run(backend, 1)
+    verdict = VerdictRecord(1, np.delete(ids, 9, axis=0), all=False)
+    backend.create(keys.verdict_key(1), encode_verdict(verdict))
+    before = backend.counts
+
+    checked = check_log(backend, 0, lambda: ids[[9, 10]])
+
+    assert checked.bad.tolist() == [True, False]
+    assert (backend.counts - before).received_bytes < 2 * (FIRST_READ_BYTES + 4 * 32 * BLOCK_IDS)
+
+
+def test_a_damaged_block_is_an_error_and_no_answer():
+    """A record that cannot be read clears nothing, and says so."""
+    backend = MemoryBackend()
+    ids = big_run(backend, 1)
+    key = keys.condemn_key(1)
+    content = bytearray(backend.get(key))
+    content[-40] ^= 1
+    backend.put(key, [content])
+
+    assert check_log(backend, 0, lambda: ids[:1]).answer is LogAnswer.BAD
+    with pytest.raises(CorruptionError):
+        check_log(backend, 0, lambda: ids[-1:])
+
+
+def test_a_record_of_another_run_is_an_error():
+    """Copied to another key it says nothing of that run."""
+    backend = MemoryBackend()
+    condemn(backend, 2, BLOBS)
+    backend.put(keys.condemn_key(1), [backend.get(keys.condemn_key(2))])
+
+    with pytest.raises(CorruptionError):
+        check_log(backend, 0, lambda: rows(BLOBS))
