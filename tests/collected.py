@@ -31,7 +31,7 @@ PLAIN = cas.PutOptions(provenance=False)
 OPTIONS = cas.StoreOptions(jobs=1, journal=False)
 # Nothing is too young, and nobody is at work unless a test says so.
 AT_ONCE = CollectOptions(
-    grace_seconds=0, threads=1, overrides=frozenset({BrakeKind.TOO_MUCH}), kept_runs=0
+    grace_seconds=0, policy=None, threads=1, overrides=frozenset({BrakeKind.TOO_MUCH}), kept_runs=0
 )
 
 SHARED = random_content(1, 3000)

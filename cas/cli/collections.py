@@ -39,6 +39,10 @@ def show_collection(console: Console, outcome: CollectionOutcome) -> None:
     console.answer(f"deleted {_space(outcome.deleted)}, of {_space(outcome.plan.store)}")
     _show_shares(console, outcome.plan)
     _show_kept(console, outcome.plan)
+    for trashed in outcome.moved.trashed:
+        console.detail(escape(f"moved {trashed.artifact}:v{trashed.number} to the trash"))
+    for one in outcome.moved.purged:
+        console.detail(escape(f"purged {one.artifact}:v{one.number}: {one.reason}"))
     if outcome.cleared:
         console.detail(f"  needed after all: {format_count(outcome.cleared, 'blob')}")
     if outcome.ended_runs:
@@ -58,6 +62,12 @@ def _show_parts(console: Console, plan: CollectionPlan, *, verb: str) -> None:
     if plan.dead_sessions:
         count = format_count(len(plan.dead_sessions), "interrupted put")
         console.detail(f"would end {count} for good")
+    for one in plan.due.trash:
+        console.detail(
+            escape(f"would move {one.artifact}:v{one.number} to the trash: {one.reason}")
+        )
+    for one in plan.due.purge:
+        console.detail(escape(f"would purge {one.artifact}:v{one.number}: {one.reason}"))
     if plan.open_runs:
         console.detail(f"would end {format_count(len(plan.open_runs), 'earlier collection')}")
 

@@ -32,6 +32,7 @@ _WORDS = {
 }
 # Phases of a collection, which moves no files.
 _COLLECTING = {
+    "expire": "moving versions that are due",
     "recover": "ending earlier collections",
     "list": "listing blobs",
     "mark": "finding what is needed",

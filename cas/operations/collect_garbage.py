@@ -34,6 +34,7 @@ from cas.operations.end_runs import (
 from cas.operations.expire_log import expire_log
 from cas.operations.guarantees import require_collection
 from cas.operations.plan_collection import Planning, lacks
+from cas.operations.retention import RetentionOutcome, RetentionPlan, expire_by_policy
 from cas.operations.settle_sessions import Grace, Settlement, settle_dead_sessions
 from cas.operations.survey import Survey
 
@@ -73,7 +74,8 @@ class _Collection:
     def run(self) -> CollectionOutcome:
         started = monotonic_seconds()
         ended = self._end_open_runs()
-        planning = Planning(self._survey)
+        moved = self._expire_versions()
+        planning = Planning(self._survey, RetentionPlan())
         plan = planning.plan()
         refuse(plan.brakes, self._options.overrides)
         for candidates in self._batches(planning, plan):
@@ -83,6 +85,7 @@ class _Collection:
         settlements = self._settlements
         return CollectionOutcome(
             plan=plan,
+            moved=moved,
             deleted=Space(self._blobs, self._bytes),
             cleared=self._cleared,
             runs=tuple(self._runs),
@@ -109,6 +112,15 @@ class _Collection:
         ended, freed = end_open_runs(self._backend, self._survey.workers, waiting)
         self._note(freed)
         return ended
+
+    def _expire_versions(self) -> RetentionOutcome:
+        """Let go of versions by policy, so that what they alone needed goes with this run."""
+        parts, policy = self._survey.parts, self._options.policy
+        # Where nothing can be put into the trash nothing is in it.
+        if policy is None or not parts.config.create_if_absent:
+            return RetentionOutcome(plan=RetentionPlan())
+        self._survey.step("expire")
+        return expire_by_policy(parts, policy)
 
     # -- G2 to G8
 

@@ -9,6 +9,7 @@ from cas.model.ids import SessionId
 from cas.model.progress import Cancel, ProgressSink
 from cas.objects.id_sets import Ids
 from cas.operations.brakes import Brake, BrakeKind
+from cas.operations.retention import RetentionOutcome, RetentionPlan, RetentionPolicy
 
 DAY_SECONDS = 86_400
 DEFAULT_GRACE_SECONDS = 7 * DAY_SECONDS
@@ -23,6 +24,7 @@ class CollectOptions:
     Attributes:
         grace_seconds: a writer that stored something more recently is taken to be alive, and what
             was stored more recently is left, unless a purged version names it. Any value is safe.
+        policy: what is moved to the trash, and out of it for good, beforehand; None moves nothing.
         explain: say of every version why it is kept.
         overrides: brakes that do not hold.
         exclusive: nobody else works on the store; for storages that do not keep two writers apart.
@@ -34,6 +36,7 @@ class CollectOptions:
     """
 
     grace_seconds: float = DEFAULT_GRACE_SECONDS
+    policy: RetentionPolicy | None = field(default_factory=RetentionPolicy)
     explain: bool = False
     overrides: frozenset[BrakeKind] = frozenset()
     exclusive: bool = False
@@ -90,6 +93,7 @@ class CollectionPlan:
         open_runs: runs that nobody has ended.
         kept: why each version is kept, if that was asked for.
         brakes: what would keep it from deleting anything.
+        due: versions that the policy would move first; what only they need is not counted above.
         candidates: ids of the garbage, uint8[n, 32], increasing.
     """
 
@@ -103,6 +107,7 @@ class CollectionPlan:
     open_runs: tuple[int, ...]
     kept: tuple[KeptVersion, ...]
     brakes: tuple[Brake, ...]
+    due: RetentionPlan
     candidates: Ids = field(repr=False)
 
 
@@ -112,6 +117,7 @@ class CollectionOutcome:
 
     Attributes:
         plan: what it set out to do.
+        moved: versions that the policy moved to the trash, or out of it for good.
         deleted: what it deleted, what earlier runs had left over included.
         cleared: blobs that turned out to be needed after all.
         runs: numbers of the runs that it opened.
@@ -123,6 +129,7 @@ class CollectionOutcome:
     """
 
     plan: CollectionPlan
+    moved: RetentionOutcome
     deleted: Space
     cleared: int
     runs: tuple[int, ...]

@@ -32,6 +32,7 @@ from cas.operations.collection_outcomes import (
 from cas.operations.end_runs import runs_without_end
 from cas.operations.explain_kept import explain_kept, read_live_aliases
 from cas.operations.find_live import FoundVersion
+from cas.operations.retention import RetentionPlan, plan_retention
 from cas.operations.short_listings import check_known, known_from_records
 from cas.operations.survey import Survey
 
@@ -48,8 +49,11 @@ def plan_collection(parts: StoreParts, options: CollectOptions) -> CollectionPla
         UnsupportedError: a later cas wrote something that must be understood.
         BackendError: the storage failed.
     """
+    due = RetentionPlan()
+    if options.policy is not None and parts.config.create_if_absent:
+        due = plan_retention(parts, options.policy)
     with Survey(parts, options) as survey:
-        return Planning(survey).plan()
+        return Planning(survey, due).plan()
 
 
 class Planning:
@@ -60,8 +64,9 @@ class Planning:
         dead: sessions whose writers seem to be gone.
     """
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, survey: Survey, due: RetentionPlan) -> None:
         self._survey = survey
+        self._due = due
         self._live = survey.live
         survey.step("list")
         # First of all: what is listed and is needed by nobody found later is garbage or young.
@@ -109,6 +114,7 @@ class Planning:
             open_runs=tuple(runs_without_end(self._log)),
             kept=tuple(kept),
             brakes=tuple(brakes),
+            due=self._due,
             candidates=sort_ids(stored.ids[garbage]),
         )
 

@@ -13,7 +13,7 @@ from cas.cli.invocation import Invocation
 from cas.cli.progress import ProgressDisplay
 from cas.cli.values import JOBS
 from cas.cli.verb import WITH_STORE, verb
-from cas.model.durations import SECOND_NS, parse_span
+from cas.model.durations import SECOND_NS, parse_span, span_or_never
 
 EXAMPLES = """
 cas gc
@@ -33,6 +33,13 @@ _KEPT = "interrupted: nothing that is needed was deleted, and the next cas gc --
     show_default=True,
     help="Leave what is younger, and writers that stored something since.",
 )
+@click.option(
+    "--trash-keep",
+    metavar="SPAN",
+    default="30d",
+    show_default=True,
+    help="Purge what lies in the trash for longer; `never` keeps it.",
+)
 @click.option("--explain", is_flag=True, help="Tell why each version is kept.")
 @click.option(
     "--override",
@@ -51,7 +58,8 @@ def command(cli: Invocation, *, apply: bool, **given: Any) -> None:
     """Tell which blobs nothing needs any more, and delete them with --apply.
 
     Versions keep what they need, those in the trash too, and so do puts under way, on whatever
-    machine. It can run at any time, beside anything, several times at once; killed, the next run
+    machine. First, versions whose time is over (see cas ttl) go to the trash, and what lay there for
+    long enough is purged. It can run at any time, beside anything, several times at once; killed, the next run
     finishes it. A brake holds (exit 10) when something looks wrong; the message says what, and how
     to override it.
     """
@@ -73,6 +81,7 @@ def command(cli: Invocation, *, apply: bool, **given: Any) -> None:
 def _options(given: dict[str, Any], **running: Any) -> cas.CollectOptions:
     return cas.CollectOptions(
         grace_seconds=parse_span(given["grace"]) / SECOND_NS,
+        policy=cas.RetentionPolicy(trash_keep_ns=span_or_never(given["trash_keep"])),
         explain=given["explain"],
         overrides=frozenset(map(cas.BrakeKind, given["overrides"])),
         exclusive=given["exclusive"],
