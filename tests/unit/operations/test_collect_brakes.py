@@ -1,0 +1,280 @@
+"""A collection that sees something wrong deletes nothing, says what, and names the override."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from collected import (
+    AT_ONCE,
+    NAME,
+    OPTIONS,
+    TREES,
+    Interrupted,
+    collect,
+    copied,
+    die_at,
+    held,
+    purge,
+    put,
+)
+
+import cas
+from cas.backend.base import StoredObject
+from cas.backend.forwarding import ForwardingBackend
+from cas.backend.memory import MemoryBackend
+from cas.cli.failures import exit_code_of, explain
+from cas.environment import SystemClock
+from cas.format import keys
+from cas.objects.collection_log import list_log
+from cas.objects.collections import put_floor
+from cas.objects.versions import read_slot
+from cas.operations.brakes import BrakeKind
+from cas.operations.collect_garbage import collect_garbage
+from cas.operations.init import init_store
+from cas.operations.plan_collection import plan_collection
+from cas.testing.corpora import random_content
+
+ALONE = {b"alone": random_content(50, 9000)}
+CAREFUL = replace(AT_ONCE, overrides=frozenset())
+
+
+@pytest.fixture
+def backend(tmp_path):
+    """A store of v0, purged, v1 and v2."""
+    backend = MemoryBackend()
+    init_store(backend, SystemClock(), chunk_average=4 << 10)
+    for tree in (ALONE, *TREES[1:3]):
+        put(backend, tmp_path, tree)
+    purge(backend, 0)
+    return backend
+
+
+class Hiding(ForwardingBackend):
+    """Leaves keys out of listings, from the nth listing of their folder on."""
+
+    def __init__(self, backend, hidden, *, part="", since=1):
+        super().__init__(backend)
+        self._hidden = hidden
+        self._part = part
+        self._since = since
+
+    def list_objects(self, prefix):
+        if self._part in prefix:
+            self._since -= 1
+        if self._since > 0:
+            return self._backend.list_objects(prefix)
+        return iter([o for o in self._backend.list_objects(prefix) if not self._hidden(o.key)])
+
+    def list_folders(self, prefix):
+        found = self._backend.list_folders(prefix)
+        return [name for name in found if not self._hidden(f"{prefix}/{name}")]
+
+
+def braked(backend, options=CAREFUL, **opening):
+    """Collect, expect a brake, and return its error; everything must still be there."""
+    truth = getattr(backend, "_backend", backend)
+    before = blobs(truth)
+    parts = cas.Store.on(backend, options=replace(OPTIONS, **opening)).parts
+    with pytest.raises(cas.RefusedError) as caught:
+        collect_garbage(parts, options)
+    assert blobs(truth) >= before, "nothing was deleted"
+    assert all("verdict" in kinds for kinds in list_log(truth).runs.values()), "no run stays open"
+    assert caught.value.code is cas.ErrorCode.BRAKE
+    assert exit_code_of(explain(caught.value)) == 10
+    return caught.value
+
+
+def blobs(backend):
+    return {one.key for folder in ("blobs", "meta") for one in backend.list_objects(folder)}
+
+
+def overriding(*kinds):
+    return replace(CAREFUL, overrides=frozenset({BrakeKind.TOO_MUCH, *kinds}))
+
+
+def test_more_than_a_third_of_the_bytes_goes_only_when_that_is_asked_for(backend):
+    """The message says how much it is, the hint how to let it go."""
+    error = braked(backend)
+
+    assert "% of the bytes in the store would go" in str(error)
+    assert "--override too-much" in (error.hint or "")
+    assert collect(backend, overriding()).deleted.blobs == 2
+
+
+def test_a_plan_shows_the_brakes_that_would_hold(backend):
+    """Nobody needs to try it out."""
+    plan = plan_collection(cas.Store.on(backend, options=OPTIONS).parts, CAREFUL)
+
+    assert [brake.kind for brake in plan.brakes] == [BrakeKind.TOO_MUCH]
+    assert plan.garbage.blobs == 2
+
+
+def test_a_missing_blob_of_a_live_version_is_named_with_the_version(backend):
+    """Something else deletes here: better find out than delete more."""
+    root = read_slot(backend, NAME, 1).root
+    backend.delete(keys.meta_key(root.blob_id))
+
+    error = braked(backend, overriding(BrakeKind.UNREADABLE_PAGE))
+
+    assert f"data:v1 needs blobs that are not there: {root.blob_id.short}" in str(error)
+    assert "--override missing-blob" in (error.hint or "")
+
+
+def test_a_missing_blob_can_be_overridden(backend):
+    """What is lost is lost; the rest is collected."""
+    backend.delete(keys.meta_key(read_slot(backend, NAME, 1).root.blob_id))
+    everything = overriding(BrakeKind.MISSING_BLOB, BrakeKind.UNREADABLE_PAGE)
+
+    outcome = collect(backend, everything)
+
+    assert outcome.deleted.blobs == 2
+    assert held(backend, "data:v2") == TREES[2]
+
+
+def damage(backend, key, at):
+    content = bytearray(backend.get(key))
+    content[at] ^= 1
+    backend.put(key, [content])
+
+
+def test_a_damaged_page_of_a_version_stops_it(backend):
+    """What is behind it cannot be told from garbage."""
+    root = read_slot(backend, NAME, 1).root
+    damage(backend, keys.meta_key(root.blob_id), root.offset + 60)
+
+    error = braked(backend, overriding())
+
+    assert "which data:v1 needs" in str(error)
+    assert "--override unreadable-page" in (error.hint or "")
+    assert collect(backend, overriding(BrakeKind.UNREADABLE_PAGE)).deleted.blobs == 2
+    assert held(backend, "data:v2") == TREES[2]
+
+
+def test_a_damaged_record_of_a_version_stops_it(backend):
+    """It may need anything."""
+    damage(backend, keys.version_key(NAME, 1), 30)
+
+    assert "versions/0000000001" in str(braked(backend, overriding()))
+
+
+@pytest.mark.parametrize("grace", [0, 3600], ids=["dead", "alive"])
+def test_a_damaged_intent_stops_it(backend, tmp_path, grace):
+    """It may protect anything, and whose slot it names cannot be told."""
+    die_at(backend, tmp_path, TREES[3], "create", "versions/")
+    (intent,) = backend.list_objects("sessions")
+    damage(backend, intent.key, 30)
+
+    error = braked(backend, replace(overriding(), grace_seconds=grace))
+
+    assert intent.key in str(error)
+
+
+def test_a_slot_missing_between_others_shows_that_the_listing_is_short(backend):
+    """Slots are taken one after the other and never given back."""
+    hiding = Hiding(backend, lambda key: key == keys.version_key(NAME, 1))
+
+    assert "data:v1 is not listed" in str(braked(hiding, overriding()))
+
+
+def test_the_newest_slot_is_missed_by_who_collected_here_before(backend, tmp_path):
+    """Each machine notes how many versions there were when it last looked."""
+    options = {"journal": True, "cache_dir": str(tmp_path / "cache")}
+    store = cas.Store.on(backend, options=replace(OPTIONS, **options))
+    assert plan_collection(store.parts, overriding()).brakes[:-1] == ()
+    hiding = Hiding(backend, lambda key: key == keys.version_key(NAME, 2))
+
+    error = braked(hiding, overriding(), **options)
+
+    assert "data:v2 is not listed though an earlier collection knows of it" in str(error)
+
+
+def test_an_alias_of_a_slot_that_is_not_listed_gives_it_away(backend):
+    """An alias points only at what was there."""
+    cas.Store.on(backend, options=OPTIONS).tag("data:v2", ["production"])
+    hiding = Hiding(backend, lambda key: key == keys.version_key(NAME, 2))
+
+    assert "its alias 'production' knows of it" in str(braked(hiding, overriding()))
+
+
+def test_a_version_made_from_one_that_is_not_listed_gives_it_away(backend, tmp_path):
+    """So does another artifact's lineage for a whole artifact."""
+    source = tmp_path / "made"
+    source.mkdir()
+    (source / "file").write_bytes(b"made")
+    made = cas.PutOptions(provenance=False, inputs=("data:v2",))
+    cas.Store.on(backend, options=OPTIONS).put(source, "made", made)
+    hiding = Hiding(backend, lambda key: key.startswith("artifacts/data"))
+
+    assert "data:v2 is not listed though made:v0 knows of it" in str(braked(hiding, overriding()))
+
+
+def test_a_log_that_ends_before_a_version_was_put_is_short(backend, tmp_path):
+    """Its number would be used again."""
+    put_floor(backend, 7)
+    put(backend, tmp_path, TREES[3])
+    backend.delete(keys.floor_key(7))
+
+    assert "ends at run 0, and a version knows of 7" in str(braked(backend, overriding()))
+
+
+def test_what_is_listed_at_first_and_not_after_condemning_stops_it(backend):
+    """The second look decides what dies, so it must not show less than the first."""
+    hiding = Hiding(
+        backend,
+        lambda key: key == keys.version_key(NAME, 2),
+        part="artifacts/data/versions",
+        since=2,
+    )
+
+    error = braked(hiding, overriding())
+
+    assert "data:v2 is not listed though it was a moment ago" in str(error)
+    assert held(backend, "data:v2") == TREES[2]
+
+
+def test_a_version_published_meanwhile_that_lost_a_blob_stops_it(backend, tmp_path):
+    """Either the protocol was broken or somebody else deletes here."""
+
+    def publish_and_lose(truth):
+        before = blobs(truth)
+        put(truth, tmp_path, TREES[3])
+        truth.delete(min(key for key in blobs(truth) - before if key.startswith("blobs/")))
+
+    total = Interrupted(copied(backend), -1, put)
+    collect(total, overriding())
+    condemn = next(one.number for one in total.log if one.kind == "create")
+    meddling = Interrupted(backend, condemn, publish_and_lose)
+
+    error = braked(meddling, overriding())
+
+    assert "data:v3, published meanwhile, needs blobs that are not there" in str(error)
+    assert "--override young-loss" in (error.hint or "")
+
+
+class Dated(ForwardingBackend):
+    """Says that everything was stored at one time."""
+
+    def __init__(self, backend, time_ns):
+        super().__init__(backend)
+        self._time_ns = time_ns
+
+    def list_objects(self, prefix):
+        for one in self._backend.list_objects(prefix):
+            yield StoredObject(one.key, one.size, self._time_ns)
+
+
+def test_what_is_young_stays_unless_a_purged_version_named_it(backend, tmp_path):
+    """So deleting for good frees space at once, and a put that just began is left alone."""
+    die_at(backend, tmp_path, TREES[3], "put", "sessions/")
+    now = SystemClock().now_ns()
+    options = replace(overriding(), grace_seconds=3600)
+
+    young = collect(Dated(backend, now - 60 * 10**9), options)
+    old = collect(Dated(backend, now - 7200 * 10**9), options)
+
+    assert [share.why for share in young.plan.shares] == ["purged"]
+    assert young.deleted.blobs == 2
+    assert young.plan.young.blobs > 0
+    assert [share.why for share in old.plan.shares] == ["unreferenced"]
+    assert old.plan.young.blobs == 0
