@@ -131,6 +131,28 @@ def test_an_alias_moves_and_protects_and_a_deleted_version_comes_back(shop, cas)
     assert cas.json("show", "bert:best")["ref"] == "bert:v1"
 
 
+def test_the_space_of_a_version_that_is_deleted_for_good_comes_back(shop, cas):
+    """What other versions need stays, and nothing that was deleted is listed or led to."""
+    file = cas.cwd / "freed.bin"
+    for seed in (10, 11):
+        file.write_bytes(random_content(seed, 300_000))
+        cas("put", "freed.bin", "freed")
+    cas("rm", "freed:v0", "--now", "-y")
+    before = cas.json("gc", "--override", "too-much")["store"]
+
+    done = cas.json("gc", "--apply", "--override", "too-much")
+    after = cas.json("gc")
+    cas("get", "freed:v1", "freed-back")
+    again = cas.json("put", "freed.bin", "freed-again")
+
+    assert done["deleted"]["blobs"] >= 2
+    assert done["deleted"]["bytes"] > 300_000
+    assert after["store"]["bytes"] == before["bytes"] - done["deleted"]["bytes"]
+    assert after["garbage"]["blobs"] == 0
+    assert (cas.cwd / "freed-back" / "freed.bin").read_bytes() == random_content(11, 300_000)
+    assert again["new_bytes"] == 0
+
+
 def test_two_writers_at_once_both_publish(shop, cas):
     """Each gets a number of its own, and both versions are whole."""
     for name in ("left", "right"):
