@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cas.operations.diagnosis import Check, CheckState, DiagnoseOptions, Diagnosis, Role
     from cas.operations.diff import Change, Diff
     from cas.operations.expire import Expiry
+    from cas.operations.explain import ExplainedBlob, Explanation, KeepingVersion
     from cas.operations.keep_rules import KeepRules
     from cas.operations.measure_usage import ArtifactUsage, Usage, VersionUsage
     from cas.operations.move_alias import AliasMove
@@ -149,6 +150,11 @@ _MODULES = {
         "PruneOutcome",
         "PrunePlan",
     ),
+    "cas.operations.explain": (
+        "ExplainedBlob",
+        "Explanation",
+        "KeepingVersion",
+    ),
     "cas.shortcuts": ("get", "open", "put"),
     "cas.store": ("Store",),
     "cas.transfer.tree": ("SkippedFile",),
@@ -190,12 +196,15 @@ __all__ = [
     "EntryKind",
     "ErrorCode",
     "Expiry",
+    "ExplainedBlob",
+    "Explanation",
     "GetOptions",
     "GetOutcome",
     "IncompleteError",
     "InvalidInputError",
     "JudgedVersion",
     "KeepRules",
+    "KeepingVersion",
     "KeptVersion",
     "Missed",
     "NotFoundError",

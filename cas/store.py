@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from cas.backend.base import Backend
 from cas.backend.counting import RequestCounts
@@ -49,6 +49,9 @@ from cas.operations.show_history import (
 from cas.operations.sources import as_source
 from cas.settings import cache_folder
 from cas.version import Version
+
+if TYPE_CHECKING:
+    from cas.operations.explain import Explanation
 
 PathLike = str | os.PathLike[str]
 AnySource = PathLike | Sequence[PathLike] | BinaryIO
@@ -474,6 +477,18 @@ class Store:
         """
         pinned = pin_version(self._parts, Ref.parse(old))
         return diff_folder(self._parts, pinned, os.fspath(folder), exclude)
+
+    def explain(self, what: str) -> Explanation:
+        """Say what keeps a version, a file of one (`name:v3/path`), or a blob (its id or key).
+
+        Raises:
+            NotFoundError: there is no such version, path or blob.
+            InvalidInputError: it is neither a reference nor the beginning of one blob's id.
+        """
+        # 10 ms that others need not spend.
+        from cas.operations.explain import explain
+
+        return explain(self._parts, what)
 
     def usage(self, ref: str | None = None) -> Usage:
         """Measure the space of a version, an artifact, or the whole store.

@@ -36,6 +36,7 @@ COMMANDS = {
     "prune": "Keep versions by rules; the others go into the trash.",
     "restore": "Bring versions back from the trash.",
     "du": "Show the bytes that versions take.",
+    "why": "Show what keeps a version, a file or a blob.",
     "gc": "Delete what nothing needs any more.",
     "config": "Show which store is in force, and why.",
     "doctor": "Check a store: is it reachable, and what is allowed?",

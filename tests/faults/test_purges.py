@@ -249,3 +249,21 @@ def test_any_lost_reply_of_a_policy_is_made_good_by_the_next_run(make_scene, fir
         backend.deliver_late()
 
         assert (moves_of(scene, 0), moves_of(scene, 1)) == (["trash"], ["trash", "purge"])
+
+
+def test_a_blob_that_a_put_is_about_to_publish_is_said_to_be_announced(scene, first, second):
+    """By its session, also when the intent leads to it only through a page."""
+    scene.put(first)
+    seen = []
+    shared = set(scene.listed("blobs"))
+
+    def look():
+        store = scene.store()
+        fresh = set(scene.listed("blobs")) - shared
+        seen.extend(store.explain(key).blobs[0] for key in [*fresh, *shared])
+
+    scene.put(second, scene.meddling("create", "versions/", look))
+
+    assert len(seen) > len(shared)
+    assert all(blob.sessions for blob in seen)
+    assert [bool(blob.versions) for blob in seen].count(True) == len(shared)

@@ -178,3 +178,59 @@ def test_a_put_without_a_new_version_says_that_its_ttl_is_not_recorded(tool):
     (warning,) = tool.json("put", "file", "-n", "scratch", "--ttl", "1d")["warnings"]
 
     assert "ttl" in warning
+
+
+def test_why_leads_from_a_version_to_what_speaks_for_it(runs):
+    """State, aliases, versions made from it, and when it goes."""
+    runs("tag", "bert:v1", "best", "--protect")
+    runs("ttl", "bert:v1", "30d")
+    runs("rm", "bert:v0", "-y")
+
+    assert "bert:v3 was made from it" in runs("why", "data:v0").out
+    tagged = runs.json("why", "bert:best")
+    assert (tagged["subject"], tagged["text"]) == ("version", "bert:v1")
+    assert tagged["version"]["protected"] == ["best"]
+    assert tagged["version"]["expires"] is not None
+    assert "protected alias best" in runs("why", "bert:v1").out
+    trashed = runs.json("why", "bert:v0")["version"]
+    assert trashed["state"] == "trashed"
+    assert trashed["purge"] is not None
+    assert "cas restore bert:v0" in runs("why", "bert:v0").out
+
+
+def test_why_leads_from_a_file_to_its_blobs_and_from_a_blob_to_its_files(runs):
+    """And back again, by the blob's key, its id, or the beginning of it."""
+    (runs.cwd / "file").write_bytes(bytes(range(256)) * 40)
+    runs("put", "file", "-n", "big")
+    (found,) = runs.json("why", "big:v0/file")["blobs"]
+    name = found["key"].rpartition("/")[2]
+
+    assert found["key"].startswith("blobs/")
+    assert found["is_kept"]
+    for text in (found["key"], name, name[:12]):
+        (blob,) = runs.json("why", text)["blobs"]
+        assert (blob["key"], blob["size"]) == (found["key"], found["size"])
+        assert [(one["artifact"], one["number"], one["paths"]) for one in blob["versions"]] == [
+            ("big", 0, ["file"])
+        ]
+    assert "holds bytes of file" in runs("why", name).out
+    (tiny,) = runs.json("why", "data:v0/file")["blobs"]
+    assert tiny["key"].startswith("meta/")
+    runs("rm", "--now", "big", "-y")
+    assert "nothing keeps it" in runs("why", name).out
+    assert runs.json("why", name)["blobs"][0]["is_kept"] is False
+    assert "for good" in runs("why", "big:v0").out
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "said"),
+    [
+        ("nothing", 3, "artifact-not-found"),
+        ("bert:v9", 3, "version-not-found"),
+        ("bert:v0/none", 3, "path-not-found"),
+        ("0123456789abcdef", 3, "object-not-found"),
+    ],
+)
+def test_why_says_what_is_not_there(runs, what, code, said):
+    """By the same codes as other commands."""
+    assert runs.json("why", what, code=code)["error"]["code"] == said
