@@ -85,7 +85,7 @@ class Usage(Bytes):
 def measure_usage(parts: StoreParts, ref: Ref | None) -> Usage:
     """Measure a version, with a bare name an artifact, or the whole store.
 
-    Versions in the trash still take space and count for what is exclusive. Reads every record and
+    Versions in the trash, which can be asked for by their numbers, still take space and count for what is exclusive. Reads every record and
     every distinct page of the store, and the table of every blob.
 
     Raises:
@@ -223,4 +223,8 @@ def _wanted(parts: StoreParts, census: Census, ref: Ref | None) -> set[Name]:
         if not list_slots(parts.backend, ref.artifact).slots:
             raise unknown_artifact(parts.backend, ref.artifact)
         return {name for name in census.versions if name[0] == str(ref.artifact)}
+    if ref.number is not None:
+        one = census.versions.get((str(ref.artifact), ref.number))
+        if one is not None and one.state is VersionState.TRASHED:
+            return {one.name}
     return {(str(ref.artifact), resolve_record(parts, ref).record.number)}

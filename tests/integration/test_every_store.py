@@ -153,6 +153,33 @@ def test_the_space_of_a_version_that_is_deleted_for_good_comes_back(shop, cas):
     assert again["new_bytes"] == 0
 
 
+def test_space_is_told_kept_by_rules_and_freed(shop, cas):
+    """Du says beforehand what a collection frees, prune what goes, why what keeps the rest."""
+    files = shop.make_files("checkpoints")
+    for number in range(3):
+        (files / "weights.bin").write_bytes(random_content(20 + number, 200_000))
+        cas("put", "checkpoints", "run", "--metadata", f"val_loss=0.{number + 1}", "--ttl", "30d")
+    cas("tag", "run:v1", "best", "--protect")
+
+    pruned = cas.json("prune", "run", "--keep-top", "1:val_loss", "--apply")
+    expires = cas.json("ttl", "run:v0", "never")["expires"]
+    (before,) = cas.json("du", "run:v2")["versions"]
+    why = cas.json("why", "run:v1")["version"]
+    blob = cas.json("why", "run:v1/weights.bin")["blobs"][0]
+    refused = cas.json("rm", "--now", "run:v1", "-y", code=10)
+    purged = cas.json("rm", "--now", "run:v2", "-y")["purged"]
+    freed = cas.json("gc", "--apply")["deleted"]
+    cas("get", "run:v1", "best-run")
+
+    assert [one["number"] for one in pruned["trashed"]] == [2]
+    assert expires is None
+    assert (why["protected"], [one["number"] for one in blob["versions"]]) == (["best"], [1])
+    assert "best" in refused["error"]["message"]
+    assert [one["number"] for one in purged] == [2]
+    assert (before["state"], freed["bytes"]) == ("trashed", before["freed_bytes"])
+    assert (cas.cwd / "best-run" / "weights.bin").read_bytes() == random_content(21, 200_000)
+
+
 def test_two_writers_at_once_both_publish(shop, cas):
     """Each gets a number of its own, and both versions are whole."""
     for name in ("left", "right"):
