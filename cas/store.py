@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from cas.backend.base import Backend
 from cas.backend.counting import RequestCounts
 from cas.environment import SystemClock, current_environ
 from cas.format.config import StoreConfig, check_features
-from cas.model.durations import Span
 from cas.model.names import ArtifactName, Ref
 from cas.model.units import KIB
 from cas.objects.parts import StoreParts
@@ -25,39 +24,29 @@ from cas.operations.collection_outcomes import (
 )
 from cas.operations.compare_folder import diff_folder
 from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
-from cas.operations.delete import Deletion, delete, restore
 from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
 from cas.operations.diff import Diff, diff_versions
-from cas.operations.expire import Expiry, set_ttl
-from cas.operations.keep_rules import KeepRules
-from cas.operations.measure_usage import Usage, measure_usage
-from cas.operations.move_alias import AliasMove, set_protection, tag, untag
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome, PutPlan
 from cas.operations.pinned import pin_version
-from cas.operations.plan_delete import DeletionPlan, plan_delete
 from cas.operations.plan_put import plan_put
-from cas.operations.prune import PruneOutcome, PrunePlan, plan_prune, prune
 from cas.operations.put import put
 from cas.operations.show_history import (
     ArtifactSummary,
     VersionSummary,
     live_aliases,
-    protected_aliases,
     show_artifacts,
     show_versions,
 )
 from cas.operations.sources import as_source
 from cas.settings import cache_folder
+from cas.upkeep import Upkeep
 from cas.version import Version
-
-if TYPE_CHECKING:
-    from cas.operations.explain import Explanation
 
 PathLike = str | os.PathLike[str]
 AnySource = PathLike | Sequence[PathLike] | BinaryIO
 
 
-class Store:
+class Store(Upkeep):
     """A store of artifacts. Thread-safe, picklable, and a context manager.
 
     Examples:
@@ -280,102 +269,6 @@ class Store:
 
         return plan_copy(self._parts, target.parts, chosen, options or CopyOptions())
 
-    def tag(
-        self, ref: str, aliases: Sequence[str], *, protect: bool = False, force: bool = False
-    ) -> list[AliasMove]:
-        """Point aliases to a version, and with `protect` protect them.
-
-        Raises:
-            NotFoundError: there is no such version.
-            InvalidInputError: an alias is not allowed.
-            RefusedError: one is protected, points elsewhere, and `force` is not set.
-        """
-        return tag(self._parts, Ref.parse(ref), aliases, protect=protect, force=force)
-
-    def untag(self, name: str, aliases: Sequence[str], *, force: bool = False) -> list[AliasMove]:
-        """Remove aliases of an artifact.
-
-        Raises:
-            NotFoundError: one of them is not set; then none is removed.
-            RefusedError: one is protected and `force` is not set; likewise.
-        """
-        return untag(self._parts, ArtifactName(name), aliases, force=force)
-
-    def protect(
-        self, name: str, aliases: Sequence[str], *, protected: bool = True
-    ) -> list[AliasMove]:
-        """Protect aliases of an artifact, or end that; where they point does not change.
-
-        A protected alias is not moved or removed, nor its version deleted, unless that is forced.
-
-        Raises:
-            NotFoundError: one of them is not set; then nothing is changed.
-        """
-        return set_protection(self._parts, ArtifactName(name), aliases, protected=protected)
-
-    def delete(self, ref: str, *, force: bool = False, now: bool = False) -> list[Deletion]:
-        """Move a version, or with a bare name all versions, to the trash.
-
-        With `now` they are deleted for good, those in the trash as well: nothing brings them back,
-        and the next collection takes what they alone needed.
-
-        Raises:
-            NotFoundError: there is no such version.
-            RefusedError: an alias points to it or a version was made from it, and `force` is not
-                set. With a bare name only protected aliases and other artifacts' versions count.
-            ConflictError: somebody else moved it at the same moment.
-        """
-        return delete(self._parts, Ref.parse(ref), force=force, now=now)
-
-    def plan_delete(self, ref: str, *, now: bool = False) -> DeletionPlan:
-        """Return what `delete` would take and what speaks against it, changing nothing.
-
-        Raises:
-            NotFoundError: there is no such version.
-        """
-        return plan_delete(self._parts, Ref.parse(ref), now=now)[0]
-
-    def prune(self, names: str | Sequence[str], rules: KeepRules) -> PruneOutcome:
-        """Move to the trash what rules do not keep of one or several artifacts.
-
-        Args:
-            names: names of artifacts, or patterns such as `team/*`.
-            rules: what is kept; what aliases point at and what a kept version was made from is, too.
-
-        Raises:
-            NotFoundError: a name or pattern fits no artifact.
-            InvalidInputError: the rules say nothing, or one makes no sense.
-            RefusedError: an artifact would lose every version, and `rules.last` is not 0.
-        """
-        return prune(self._parts, [names] if isinstance(names, str) else names, rules)
-
-    def plan_prune(self, names: str | Sequence[str], rules: KeepRules) -> PrunePlan:
-        """Return what `prune` would keep and why, and what would go, changing nothing."""
-        return plan_prune(self._parts, [names] if isinstance(names, str) else names, rules)
-
-    def set_ttl(self, ref: str, ttl: Span | None) -> Expiry:
-        """Let a collection move a version to the trash a span from now; None or "never": never.
-
-        Aliases and lineage keep a version beyond its time.
-
-        Args:
-            ref: the version.
-            ttl: a `timedelta`, seconds, or a text like "30d".
-
-        Raises:
-            NotFoundError: there is no such version.
-            InvalidInputError: it is no span of time.
-        """
-        return set_ttl(self._parts, Ref.parse(ref), ttl)
-
-    def restore(self, ref: str) -> list[Deletion]:
-        """Bring a version, or with a bare name all, back from the trash.
-
-        Raises:
-            NotFoundError: nothing of that name is in the trash, or it was deleted for good.
-        """
-        return restore(self._parts, Ref.parse(ref))
-
     # -- space
 
     def plan_collection(self, options: CollectOptions | None = None) -> CollectionPlan:
@@ -454,10 +347,6 @@ class Store:
         """Return where the aliases of an artifact point."""
         return live_aliases(self._parts, ArtifactName(name))
 
-    def protected_aliases(self, name: str) -> list[str]:
-        """Return which aliases of an artifact are protected."""
-        return protected_aliases(self._parts, ArtifactName(name))
-
     def diff(self, old: str, new: str, *, renames: bool = True) -> Diff:
         """Compare two versions, reading only the pages that differ.
 
@@ -477,26 +366,6 @@ class Store:
         """
         pinned = pin_version(self._parts, Ref.parse(old))
         return diff_folder(self._parts, pinned, os.fspath(folder), exclude)
-
-    def explain(self, what: str) -> Explanation:
-        """Say what keeps a version, a file of one (`name:v3/path`), or a blob (its id or key).
-
-        Raises:
-            NotFoundError: there is no such version, path or blob.
-            InvalidInputError: it is neither a reference nor the beginning of one blob's id.
-        """
-        # 10 ms that others need not spend.
-        from cas.operations.explain import explain
-
-        return explain(self._parts, what)
-
-    def usage(self, ref: str | None = None) -> Usage:
-        """Measure the space of a version, an artifact, or the whole store.
-
-        Raises:
-            NotFoundError: there is no such version.
-        """
-        return measure_usage(self._parts, None if ref is None else Ref.parse(ref))
 
 
 def _reopen(

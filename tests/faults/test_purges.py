@@ -267,3 +267,77 @@ def test_a_blob_that_a_put_is_about_to_publish_is_said_to_be_announced(scene, fi
     assert len(seen) > len(shared)
     assert all(blob.sessions for blob in seen)
     assert [bool(blob.versions) for blob in seen].count(True) == len(shared)
+
+
+ACTS = {
+    "delete": lambda store: store.delete("data:v0"),
+    "restore": lambda store: store.restore("data:v0"),
+    "purge": lambda store: store.delete("data:v0", now=True),
+    "policy": lambda store: expire_by_policy(
+        replace(store.parts, clock=LaterClock(store.parts.clock.now_ns() + LATER)),
+        RetentionPolicy(),
+    ),
+}
+# What each wants, by the state in which the version ends if nobody else acts.
+WANTED = {"delete": "trash", "restore": "restore", "purge": "purge"}
+MAY_FOLLOW = {
+    None: {"trash"},
+    "trash": {"restore", "purge"},
+    "restore": {"trash"},
+    "purge": set(),
+}
+
+
+@pytest.mark.parametrize("in_trash", [False, True], ids=["live", "trashed"])
+@pytest.mark.parametrize("theirs", ACTS)
+@pytest.mark.parametrize("ours", ACTS)
+def test_two_sides_that_move_a_version_at_once_leave_one_clear_history(
+    make_scene, first, ours, theirs, in_trash
+):
+    """Before each operation of one side the whole of the other happens: every move follows one that
+    it may follow, and who was told of success has a move, or met one like it.
+    """
+    number, acted = 0, True
+    while acted:
+        number += 1
+        scene = make_scene()
+        scene.put(first)
+        if in_trash:
+            scene.store().delete("data:v0")
+        backend = InterruptedBackend(scene.truth, number, lambda s=scene: _try(theirs, s.store()))
+        succeeded = _try(ours, scene.store(backend))
+        acted = backend.acted
+
+        moves = moves_of(scene)
+        for before, after in zip([None, *moves], moves, strict=False):
+            assert after in MAY_FOLLOW[before]
+        if succeeded and ours in WANTED:
+            assert WANTED[ours] in moves
+        if ours == "purge" and succeeded:
+            assert moves[-1] == "purge"
+
+
+class InterruptedBackend(FaultyBackend):
+    """Lets somebody act before the operation of a number."""
+
+    def __init__(self, backend, number, act):
+        super().__init__(backend)
+        self._number = number
+        self._act = act
+        self.acted = False
+
+    def _begin(self, kind, key):
+        self._number -= 1
+        if self._number == 0:
+            self.acted = True
+            self._act()
+        return super()._begin(kind, key)
+
+
+def _try(act, store):
+    """Do it, and tell whether it succeeded; only errors of cas that say so are allowed."""
+    try:
+        ACTS[act](store)
+    except (cas.NotFoundError, cas.ConflictError):
+        return False
+    return True

@@ -12,6 +12,7 @@ from cas.format.version import VersionRecord
 from cas.model.names import ArtifactName
 from cas.objects.versions import read_slot
 from cas.operations.init import init_store
+from cas.operations.retention import expire_by_policy
 from cas.testing.trees import write_tree
 
 NAME = ArtifactName("data")
@@ -89,6 +90,10 @@ def test_a_client_that_cannot_ask_does_not_write_to_a_store_that_counts_on_it(tm
     for refused in (
         lambda: store.put(source, "data", PLAIN),
         lambda: store.delete("data:v0"),
+        lambda: store.delete("data:v0", now=True),
+        lambda: store.prune("data", cas.KeepRules(last=1)),
+        lambda: store.set_ttl("data:v0", "1d"),
+        lambda: expire_by_policy(store.parts, cas.RetentionPolicy()),
     ):
         with pytest.raises(cas.UnsupportedError) as caught:
             refused()

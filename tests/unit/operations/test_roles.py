@@ -18,6 +18,7 @@ from cas.errors import BackendError, ErrorCode
 from cas.operations.diagnosis import Role
 from cas.operations.examine_store import StoreExamination
 from cas.operations.init import init_store
+from cas.operations.retention import plan_retention
 from cas.testing.trees import write_tree
 
 PAGE = Path(__file__).parents[3] / "specs" / "roles.md"
@@ -47,7 +48,13 @@ class PolicyBackend(MemoryBackend):
     def _check(self, action: str, key: str) -> None:
         listing = action == "s3:ListBucket"
         resource = "arn:aws:s3:::BUCKET" if listing else f"arn:aws:s3:::BUCKET/PREFIX/{key}"
-        for statement in self._statements:
+        denied = [one for one in self._statements if one["Effect"] == "Deny"]
+        for statement in denied:
+            if action in as_list(statement["Action"]) and fnmatch.fnmatchcase(
+                resource, statement["Resource"]
+            ):
+                raise BackendError(f"{key}: access denied", code=ErrorCode.ACCESS_DENIED)
+        for statement in (one for one in self._statements if one not in denied):
             assert statement["Effect"] == "Allow"
             condition = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", "*")
             if (
@@ -116,8 +123,11 @@ def test_a_writer_needs_no_right_to_erase(objects, source, options, tmp_path):
     second = store.put(source, "digits")
     store.tag("digits:v0", ["best"])
     store.untag("digits", ["best"])
+    store.set_ttl("digits:v0", "30d")
+    store.tag("digits:v1", ["best"], protect=True)
     store.delete("digits:v0")
     store.restore("digits:v0")
+    store.prune("digits", cas.KeepRules(last=1))
     got = store.get("digits:v1", tmp_path / "copy")
 
     assert (second.number, got.files) == (1, 3)
@@ -135,11 +145,37 @@ def test_a_reader_reads_and_no_more(objects, source, options, tmp_path):
     assert [version.number for version in store.versions("digits")] == [0]
     assert store.diff("digits:v0", "digits:latest").is_empty
     assert store.usage().versions
+    assert store.explain("digits:v0/a").blobs
+    assert store.plan_delete("digits", now=True).versions
+    assert store.plan_prune("digits", cas.KeepRules(last=1)).going == ()
+    assert plan_retention(store.parts, cas.RetentionPolicy()).purge == ()
     (source / "c").write_bytes(b"gamma")
     with pytest.raises(BackendError) as caught:
         store.put(source, "digits")
     assert caught.value.code is ErrorCode.ACCESS_DENIED
     assert objects == before
+
+
+def test_a_writer_can_be_kept_from_letting_versions_go(objects, source, options, tmp_path):
+    """With one statement more it publishes, tags and reads, and can neither trash nor purge."""
+    found = re.search(r'```json\n(\{\n  "Sid": "MoveNoVersion".*?)```', PAGE.read_text(), re.DOTALL)
+    statements = [*policy_of("Writer"), json.loads(found.group(1))]
+    init_store(PolicyBackend(statements, objects), SystemClock(), chunk_average=1 << 16)
+    store = cas.Store.on(PolicyBackend(statements, objects), options=options)
+
+    store.put(source, "digits")
+    store.tag("digits:v0", ["best"])
+    got = store.get("digits:v0", tmp_path / "copy")
+
+    assert got.files == 2
+    for act in (
+        lambda: store.delete("digits:v0", force=True),
+        lambda: store.delete("digits", now=True, force=True),
+    ):
+        with pytest.raises(BackendError) as caught:
+            act()
+        assert caught.value.code is ErrorCode.ACCESS_DENIED
+    assert [one.number for one in store.versions("digits")] == [0]
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -1,0 +1,162 @@
+"""What becomes of versions once they are published: names, the trash, rules, time, space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cas.model.durations import Span
+from cas.model.names import ArtifactName, Ref
+from cas.objects.parts import StoreParts
+from cas.operations.move_alias import AliasMove, set_protection, tag, untag
+from cas.operations.show_history import protected_aliases
+
+# Each of these takes some milliseconds to load that commands of another kind need not spend.
+if TYPE_CHECKING:
+    from cas.operations.delete import Deletion
+    from cas.operations.expire import Expiry
+    from cas.operations.explain import Explanation
+    from cas.operations.keep_rules import KeepRules
+    from cas.operations.measure_usage import Usage
+    from cas.operations.plan_delete import DeletionPlan
+    from cas.operations.prune import PruneOutcome, PrunePlan
+
+
+class Upkeep:
+    """The part of `Store` that decides what stays; it only delegates."""
+
+    _parts: StoreParts
+
+    # -- aliases
+
+    def tag(
+        self, ref: str, aliases: Sequence[str], *, protect: bool = False, force: bool = False
+    ) -> list[AliasMove]:
+        """Point aliases to a version, and with `protect` protect them.
+
+        Raises:
+            NotFoundError: there is no such version.
+            InvalidInputError: an alias is not allowed.
+            RefusedError: one is protected, points elsewhere, and `force` is not set.
+        """
+        return tag(self._parts, Ref.parse(ref), aliases, protect=protect, force=force)
+
+    def untag(self, name: str, aliases: Sequence[str], *, force: bool = False) -> list[AliasMove]:
+        """Remove aliases of an artifact.
+
+        Raises:
+            NotFoundError: one of them is not set; then none is removed.
+            RefusedError: one is protected and `force` is not set; likewise.
+        """
+        return untag(self._parts, ArtifactName(name), aliases, force=force)
+
+    def protect(
+        self, name: str, aliases: Sequence[str], *, protected: bool = True
+    ) -> list[AliasMove]:
+        """Protect aliases of an artifact, or end that; where they point does not change.
+
+        A protected alias is not moved or removed, nor its version deleted, unless that is forced.
+
+        Raises:
+            NotFoundError: one of them is not set; then nothing is changed.
+        """
+        return set_protection(self._parts, ArtifactName(name), aliases, protected=protected)
+
+    def protected_aliases(self, name: str) -> list[str]:
+        """Return which aliases of an artifact are protected."""
+        return protected_aliases(self._parts, ArtifactName(name))
+
+    # -- what goes
+
+    def delete(self, ref: str, *, force: bool = False, now: bool = False) -> list[Deletion]:
+        """Move a version, or with a bare name all versions, to the trash.
+
+        With `now` they are deleted for good, those in the trash as well: nothing brings them back,
+        and the next collection takes what they alone needed.
+
+        Raises:
+            NotFoundError: there is no such version.
+            RefusedError: an alias points to it or a version was made from it, and `force` is not
+                set. With a bare name only protected aliases and other artifacts' versions count.
+            ConflictError: somebody else moved it at the same moment.
+        """
+        from cas.operations.delete import delete
+
+        return delete(self._parts, Ref.parse(ref), force=force, now=now)
+
+    def plan_delete(self, ref: str, *, now: bool = False) -> DeletionPlan:
+        """Return what `delete` would take and what speaks against it, changing nothing.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        from cas.operations.plan_delete import plan_delete
+
+        return plan_delete(self._parts, Ref.parse(ref), now=now)[0]
+
+    def restore(self, ref: str) -> list[Deletion]:
+        """Bring a version, or with a bare name all, back from the trash.
+
+        Raises:
+            NotFoundError: nothing of that name is in the trash, or it was deleted for good.
+        """
+        from cas.operations.delete import restore
+
+        return restore(self._parts, Ref.parse(ref))
+
+    def prune(self, names: str | Sequence[str], rules: KeepRules) -> PruneOutcome:
+        """Move to the trash what rules do not keep of artifacts, or of patterns such as `team/*`.
+
+        What aliases point at and what a kept version was made from is kept, too.
+
+        Raises:
+            NotFoundError: a name or pattern fits no artifact.
+            InvalidInputError: the rules say nothing, or one makes no sense.
+            RefusedError: an artifact would lose every version, and `rules.last` is not 0.
+        """
+        from cas.operations.prune import prune
+
+        return prune(self._parts, [names] if isinstance(names, str) else names, rules)
+
+    def plan_prune(self, names: str | Sequence[str], rules: KeepRules) -> PrunePlan:
+        """Return what `prune` would keep and why, and what would go, changing nothing."""
+        from cas.operations.prune import plan_prune
+
+        return plan_prune(self._parts, [names] if isinstance(names, str) else names, rules)
+
+    def set_ttl(self, ref: str, ttl: Span | None) -> Expiry:
+        """Let a collection move a version to the trash a span from now; None or "never": never.
+
+        A span is a `timedelta`, seconds, or a text like "30d". Aliases and lineage keep a version
+        beyond its time.
+
+        Raises:
+            NotFoundError: there is no such version.
+            InvalidInputError: it is no span of time.
+        """
+        from cas.operations.expire import set_ttl
+
+        return set_ttl(self._parts, Ref.parse(ref), ttl)
+
+    # -- space
+
+    def usage(self, ref: str | None = None) -> Usage:
+        """Measure the space of a version, an artifact, or the whole store.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        from cas.operations.measure_usage import measure_usage
+
+        return measure_usage(self._parts, None if ref is None else Ref.parse(ref))
+
+    def explain(self, what: str) -> Explanation:
+        """Say what keeps a version, a file of one (`name:v3/path`), or a blob (its id or key).
+
+        Raises:
+            NotFoundError: there is no such version, path or blob.
+            InvalidInputError: it is neither a reference nor the beginning of one blob's id.
+        """
+        from cas.operations.explain import explain
+
+        return explain(self._parts, what)
