@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cas.backend.base import SNAPSHOT_OBJECTS, Backend
+from cas.backend.base import Backend
 from cas.backend.caching import CachingBackend
 from cas.backend.concurrency import ConcurrencyLimit
 from cas.backend.counting import RequestCounter
@@ -145,19 +145,12 @@ def _with_foresight(backend: Backend, options: StoreOptions) -> Backend:
     acts: list[Callable[[Backend], object]] = [lambda ahead: ahead.get(keys.CONFIG)]
     if options.writes_first is not None:
         written = Ref(ArtifactName(options.writes_first))
-        acts.append(lambda ahead: _read_for_put(ahead, written, options))
+        acts.append(lambda ahead: ahead.list_objects(keys.collections_prefix()))
+        acts.append(lambda ahead: _read_ahead(ahead, written, options))
     elif options.reads_first is not None:
         ref = Ref.parse(options.reads_first)
         acts.append(lambda ahead: _read_ahead(ahead, ref, options))
     return ForeseeingBackend(backend, acts)
-
-
-def _read_for_put(backend: Backend, ref: Ref, options: StoreOptions) -> None:
-    """Read the log, then the newest version: in this order, or its facts were not fresh."""
-    log = list(backend.list_objects(keys.collections_prefix()))
-    # Else the log is listed twice, and the version must be read after the second time.
-    if backend.capabilities.atomic_listing and len(log) <= SNAPSHOT_OBJECTS:
-        _read_ahead(backend, ref, options)
 
 
 def _read_ahead(backend: Backend, ref: Ref, options: StoreOptions) -> None:

@@ -1,12 +1,13 @@
-"""What a writer reads before it starts: the log of collections first, then the newest version.
+"""What a writer reads before it starts: the log of collections and the newest version.
 
-In that order its facts are fresh: nothing that the version needs was killed by a run up to the
-stamp (specs/protocol/put.md, "afresh").
+Its facts are fresh: nothing that the version needs was killed by a run up to the stamp
+(specs/protocol/put.md, "afresh").
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cas.backend.base import Backend
@@ -84,10 +85,8 @@ class Surroundings:
 
 
 def read_surroundings(backend: Backend, pages: PageReader, artifact: ArtifactName) -> Surroundings:
-    """Read the log, the slots of an artifact and its newest visible version, in this order."""
-    log = list_log(backend)
-    listing = list_slots(backend, artifact)
-    record = next(iter_visible(backend, listing), None)
+    """Read the log, the slots of an artifact and its newest visible version."""
+    log, listing, record = _look_around(backend, artifact)
     if record is None:
         return Surroundings(log, listing, None)
     location = read_root_location(backend, listing, record)
@@ -95,3 +94,31 @@ def read_surroundings(backend: Backend, pages: PageReader, artifact: ArtifactNam
     locations = [root_page_location(root, row) for row in range(len(root.page_ids))]
     by_id = {location.page_id.raw: location for location in locations}
     return Surroundings(log, listing, BaseVersion(record, root, location, by_id))
+
+
+def _look_around(
+    backend: Backend, artifact: ArtifactName
+) -> tuple[LogListing, SlotListing, VersionRecord | None]:
+    """List log and slots and read the newest record, so that what it needs was alive at the log.
+
+    Read after the log, a visible version is alive. Read beside it, as over a network, it is if it
+    says so itself: its stamp is a fact for ever, and often no run was decided since.
+    """
+    if backend.capabilities.local:
+        log = list_log(backend)
+        listing = list_slots(backend, artifact)
+        return log, listing, next(iter_visible(backend, listing), None)
+    with ThreadPoolExecutor(1, thread_name_prefix="cas-log") as pool:
+        reading_log = pool.submit(list_log, backend)
+        listing = list_slots(backend, artifact)
+        record = next(iter_visible(backend, listing), None)
+        log = reading_log.result()
+    # The stamp of a record does not speak of what a revision of it leads to.
+    if record is None or (
+        record.stamp == log.resolved_prefix and record.number not in listing.revisions
+    ):
+        return log, listing, record
+    again = list_slots(backend, artifact)
+    if again != listing:
+        record = next(iter_visible(backend, again), None)
+    return log, again, record
