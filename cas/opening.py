@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cas.backend.base import Backend
 from cas.backend.caching import CachingBackend
 from cas.backend.concurrency import ConcurrencyLimit
-from cas.backend.counting import RequestCounter
+from cas.backend.counting import RequestCounter, RequestCounts
 from cas.backend.foreseeing import ForeseeingBackend
 from cas.backend.open import open_backend
 from cas.backend.retrying import RetryingBackend, RetryPolicy
@@ -72,13 +72,16 @@ class OpenedStore:
     counter: RequestCounter
 
 
-def create_at(url: str, storage_options: Mapping[str, Any] | None, chunk_average: int) -> None:
-    """Create a store at a URL."""
+def create_at(
+    url: str, storage_options: Mapping[str, Any] | None, chunk_average: int
+) -> RequestCounts:
+    """Create a store at a URL; return what that took."""
     from cas.operations.init import init_store  # see above
 
-    opened = open_backend(url, storage_options, create=True)
-    with _with_retries(opened, StoreOptions()) or opened as backend:
+    counter = RequestCounter(open_backend(url, storage_options, create=True))
+    with _with_retries(counter, StoreOptions()) or counter as backend:
         init_store(backend, SystemClock(), chunk_average=chunk_average)
+    return counter.counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,16 @@ class BegunStore:
 
 
 def begin_at(
-    url: str, storage_options: Mapping[str, Any] | None, options: StoreOptions
+    url: str,
+    storage_options: Mapping[str, Any] | None,
+    options: StoreOptions,
+    before: RequestCounts | None = None,
 ) -> BegunStore:
-    """Begin to open the store at a URL: ask for what is needed first, wait for nothing."""
-    counter = RequestCounter(open_backend(url, storage_options))
+    """Begin to open the store at a URL: ask for what is needed first, wait for nothing.
+
+    Requests are counted from `before`.
+    """
+    counter = RequestCounter(open_backend(url, storage_options), before)
     retrying = _with_retries(counter, options)
     backend = _with_foresight(retrying or counter, options)
     return BegunStore(url, storage_options, options, backend, counter, retrying)

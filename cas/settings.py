@@ -31,6 +31,7 @@ from typing import Any
 from cas.backend.driver_options import as_driver_options, known_settings, scheme_of
 from cas.errors import ErrorCode, InvalidInputError
 from cas.model.redaction import HIDDEN, redact_text, secret_names
+from cas.model.units import format_some
 
 PROJECT_FILE = "cas.toml"
 STORE_VARIABLE = "CAS_STORE"
@@ -52,7 +53,7 @@ _VARIABLES = {
 }
 _HARMLESS_VARIABLES = re.compile(
     r".*(PROFILE|REGION|ENDPOINT\w*|PROJECT|CONFIG_FILE|CREDENTIALS_FILE|EMULATOR_HOST"
-    r"|ACCOUNT_NAME|APPLICATION_CREDENTIALS|CA_BUNDLE|TENANT_ID)"
+    r"|ACCOUNT_NAME|\w+_DISABLED|APPLICATION_CREDENTIALS|CA_BUNDLE|TENANT_ID)"
 )
 
 
@@ -207,12 +208,12 @@ def _warnings(project: _SettingsFile | None, user: _SettingsFile | None) -> tupl
     warnings = []
     if project is not None and project.credentials:
         warnings.append(
-            f"{project.path} holds credentials ({', '.join(project.credentials)}): a project's file is "
+            f"{project.path} holds credentials ({format_some(project.credentials)}): a project's file is "
             "shared; leave them to the environment or to the driver's own files"
         )
     if user is not None and user.credentials and _is_readable_by_others(user.path):
         warnings.append(
-            f"{user.path} holds credentials ({', '.join(user.credentials)}) and others can read it: "
+            f"{user.path} holds credentials ({format_some(user.credentials)}) and others can read it: "
             f"chmod 600 {user.path}"
         )
     return tuple(warnings)

@@ -101,8 +101,8 @@ class Store(Upkeep):
             BackendError: the storage failed.
         """
         text = os.fspath(url)
-        create_at(text, storage_options, chunk_size)
-        return cls.open(text, storage_options=storage_options)
+        before = create_at(text, storage_options, chunk_size)
+        return cls.finish(begin_at(text, storage_options, StoreOptions(), before))
 
     @classmethod
     def open(

@@ -167,7 +167,8 @@ def create_confirmed(backend: Backend, key: str, content: bytes, *, attempts: in
 
     Raises:
         BackendError: what stands there is still unknown after `attempts`; nothing may be
-            concluded from that. Its cause is the first failure.
+            concluded from that. Its cause is the first failure. Where the first answer was that
+            it is not allowed, and nothing is there, that is raised at once.
     """
     first: BackendError | AlreadyExistsError | None = None
     for _ in range(attempts):
@@ -181,8 +182,11 @@ def create_confirmed(backend: Backend, key: str, content: bytes, *, attempts: in
         # the same key is tried again.
         try:
             return backend.get(key)
-        except (NotFoundError, BackendError) as error:
-            if isinstance(error, BackendError) and isinstance(first, AlreadyExistsError):
+        except NotFoundError:
+            if isinstance(first, BackendError) and first.code is ErrorCode.ACCESS_DENIED:
+                raise first from first.__cause__
+        except BackendError as error:
+            if isinstance(first, AlreadyExistsError):
                 first = error
     raise BackendError(
         f"{key}: what stands there is unknown after {attempts} attempts",

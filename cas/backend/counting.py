@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 
 from cas.backend.base import Backend, Buffer, StoredObject
 from cas.backend.forwarding import ForwardingBackend
@@ -40,14 +40,14 @@ class RequestCounts:
 class RequestCounter(ForwardingBackend):
     """Passes everything on to another backend and counts it. Safe for many threads.
 
-    A listing counts once, however many pages a server makes of it. A pickled copy starts from
-    zero.
+    A listing counts once, however many pages a server makes of it. Counting goes on from `before`;
+    a pickled copy starts from zero.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, before: RequestCounts | None = None) -> None:
         super().__init__(backend)
         self._lock = threading.Lock()
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, int] = {} if before is None else asdict(before)
 
     @property
     def counts(self) -> RequestCounts:

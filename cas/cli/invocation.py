@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cas
 from cas.cli.interrupt import INTERRUPTION
@@ -17,6 +17,7 @@ from cas.model.units import format_count, format_size
 
 if TYPE_CHECKING:
     from cas import Store, StoreOptions
+    from cas.backend.counting import RequestCounts
     from cas.settings import StoreChoice
 
 
@@ -45,6 +46,14 @@ class Flags:
         )
 
 
+class _Counted(Protocol):
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def requests(self) -> RequestCounts: ...
+
+
 class Invocation:
     """What a command works with."""
 
@@ -53,7 +62,7 @@ class Invocation:
         self.environ = environ
         self.cwd = cwd
         self._warned: set[str] = set()
-        self._opened: list[Store] = []
+        self._counted: list[_Counted] = []
         self.console = Console(
             as_json=flags.json,
             quiet=flags.quiet,
@@ -168,19 +177,23 @@ class Invocation:
         self.console.note(f"a put would create the default store {self.shown_url}")
         return cas.Store.create("memory://plan")
 
+    def count(self, counted: _Counted) -> None:
+        """Have `show_stats` tell what was asked through a store, or to examine one."""
+        self._counted.append(counted)
+
     def show_stats(self) -> None:
         """Say what was asked of each store, if that is wanted."""
         if not self.flags.stats:
             return
-        for store in self._opened:
-            counts = store.requests
+        for counted in self._counted:
+            counts = counted.requests
             kinds = ", ".join(
                 f"{name} {getattr(counts, name)}"
                 for name in ("get", "put", "create", "list", "delete")
                 if getattr(counts, name)
             )
             self.console.statistics(
-                f"{store.url}: {format_count(counts.requests, 'request')}"
+                f"{counted.url}: {format_count(counts.requests, 'request')}"
                 + (f" ({kinds})" if kinds else "")
                 + f", sent {format_size(counts.sent_bytes)}"
                 + f", received {format_size(counts.received_bytes)}"
@@ -201,7 +214,7 @@ class Invocation:
         begun = begin_at(choice.url, choice.storage_options, options)
         INTERRUPTION.on_press(begun.stop_retrying)
         store = cas.Store.finish(begun)
-        self._opened.append(store)
+        self.count(store)
         return store
 
     def _options(self, jobs: int | None) -> StoreOptions:

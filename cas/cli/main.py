@@ -161,8 +161,9 @@ def _report(error: BaseException, arguments: list[str]) -> int:
         color=False if "--no-color" in options else None,
         environ=os.environ,
     )
-    # A library may quote what it found in the environment.
-    remember_secrets(os.environ)
+    # A library may quote what it found in the environment. There PWD is the working folder, not a
+    # password.
+    remember_secrets({name: value for name, value in os.environ.items() if name != "PWD"})
     if "--debug" in options:
         import traceback  # 3 ms that others need not spend
 

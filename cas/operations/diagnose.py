@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cas.backend.counting import RequestCounter, RequestCounts
 from cas.backend.examination import MOST_UPLOADS, ServerExamination
 from cas.backend.failures import as_cas_error
 from cas.backend.open import open_backend, redact_url
@@ -46,6 +47,7 @@ def diagnose(
     shown_url = redact_url(url)
     checks = [_check_settings(shown_url, options), check_software()]
     roles: tuple[Role, ...] = ()
+    requests = RequestCounts()
     try:
         # A folder that is not there is told, not made.
         backend = open_backend(url, storage_options)
@@ -54,16 +56,16 @@ def diagnose(
         checks += all_skipped((*STORE_CHECKS, *_SERVER_CHECKS), "the driver cannot be opened")
     else:
         checks.append(check_driver(url, backend))
-        with backend:
-            examination = StoreExamination(backend, read_only=options.read_only, name=options.name)
+        with RequestCounter(backend) as counter:
+            examination = StoreExamination(counter, read_only=options.read_only, name=options.name)
             checks += examination.run()
-            roles = examination.roles
+            roles, requests = examination.roles, counter.counts
         if examination.is_reachable:
             checks += _check_server(url, storage_options or {}, shown_url, clock)
         else:
             checks += all_skipped(_SERVER_CHECKS, "not reachable")
     checks.append(check_cache(cache_dir))
-    return Diagnosis(url=shown_url, checks=tuple(checks), roles=roles)
+    return Diagnosis(url=shown_url, checks=tuple(checks), roles=roles, requests=requests)
 
 
 def _check_settings(shown_url: str, options: DiagnoseOptions) -> Check:

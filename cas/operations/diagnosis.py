@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cas.backend.counting import RequestCounts
 from cas.errors import CasError
 
 
@@ -50,11 +51,13 @@ class Diagnosis:
         url: the store, without credentials.
         checks: in the order in which they were made.
         roles: what these credentials suffice for, as far as it was tried.
+        requests: what the checks of the store took; the clock and uploads are asked for beside it.
     """
 
     url: str
     checks: tuple[Check, ...]
     roles: tuple[Role, ...]
+    requests: RequestCounts
 
     @property
     def is_healthy(self) -> bool:

@@ -140,3 +140,11 @@ def test_a_full_disk_is_one_line(stored):
     assert process.returncode == 7
     assert err.startswith(b"error: ")
     assert b"Traceback" not in err
+
+
+def test_an_error_names_the_working_folder_though_a_variable_holds_it(bare):
+    """PWD is the shell's word for it, and no password."""
+    told = bare("ls", "-s", "other", code=3, PWD=str(bare.cwd)).err
+
+    assert f"{bare.cwd}/other" in told
+    assert "***" not in told

@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import pytest
+from cas_tool import QuickTool
 
 from cas.model.units import MIB
 
@@ -212,3 +213,28 @@ def test_stats_tell_what_was_asked_of_the_storage(cas, data):
     assert "request" in missing.err
     assert "request" not in put.out
     assert "request" not in cas("ls").err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["init", "other"], ["doctor"], ["put", "data", "pets"], ["put", "data", "pets", "--dry-run"],
+        ["ls"], ["ls", "imagenet"], ["show", "imagenet"], ["log", "imagenet"], ["du"],
+        ["diff", "imagenet:v0", "data"], ["status", "imagenet", "data"], ["cat", "imagenet:v0/readme.md"],
+        ["get", "imagenet", "out"], ["tag", "imagenet", "best"], ["rm", "imagenet", "-y"],
+        ["restore", "imagenet"], ["copy", "imagenet", "--as", "twin", "--to", "."],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_command_that_asks_a_store_tells_what_it_asked(bare, words):
+    """Where it went well and where it did not, one line for each store."""
+    tool = QuickTool(bare.cwd, bare.environ)
+    (tool.cwd / "data").mkdir()
+    (tool.cwd / "data" / "readme.md").write_text("about\n" * 100)
+    tool("init")
+    tool("put", "data", "imagenet")
+
+    finished = tool.run([*words, "--stats"], b"", {})
+
+    lines = [line for line in finished.err.splitlines() if re.search(r": \d+ requests? \(", line)]
+    assert len(lines) == 1

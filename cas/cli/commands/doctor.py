@@ -48,6 +48,7 @@ def command(cli: Invocation, place: str | None, *, read_only: bool) -> int:
     diagnosis = cas.Store.diagnose(
         choice.url, storage_options=choice.storage_options, options=options
     )
+    cli.count(diagnosis)
     _show(cli, diagnosis)
     return 0 if diagnosis.is_healthy else UNHEALTHY_EXIT
 
@@ -61,7 +62,9 @@ def _origin(choice: StoreChoice) -> str:
 
 def _show(cli: Invocation, diagnosis: Diagnosis) -> None:
     if cli.console.as_json:
-        cli.console.document({**to_json(diagnosis), "healthy": diagnosis.is_healthy})
+        document = {**to_json(diagnosis), "healthy": diagnosis.is_healthy}
+        del document["requests"]  # --stats tells them, here as elsewhere
+        cli.console.document(document)
         return
     for check in diagnosis.checks:
         cli.console.answer(f"{check.state.value:<8} {check.name:<10} {escape(check.text)}")

@@ -31,6 +31,7 @@ def command(cli: Invocation, url: str | None, chunk_size: int | None) -> None:
     choice = cli.choose(url)
     given = {} if chunk_size is None else {"chunk_size": chunk_size}
     with cas.Store.create(choice.url, storage_options=choice.storage_options, **given) as store:
+        cli.count(store)
         average = store.config.chunk_average
         keeps_apart = store.config.create_if_absent
         facts = {

@@ -69,6 +69,36 @@ def test_an_outcome_that_stays_unknown_is_an_error():
     assert caught.value.code is ErrorCode.BACKEND_FAILED
 
 
+class Forbidden(MemoryBackend):
+    """A backend of which everything may be read and nothing written."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+
+    def create(self, key, content):
+        self.asked += 1
+        raise BackendError(f"{key}: access denied", code=ErrorCode.ACCESS_DENIED)
+
+
+def test_what_is_not_allowed_is_told_as_it_is_and_not_tried_again():
+    """The storage answered, and nothing is there."""
+    backend = Forbidden()
+
+    with pytest.raises(BackendError, match=r"^key: access denied$"):
+        create_confirmed(backend, "key", b"ours")
+
+    assert backend.asked == 1
+
+
+def test_what_stands_where_nothing_may_be_written_is_returned():
+    """An earlier request of the same writer may have stored it."""
+    backend = Forbidden()
+    backend.put("key", [b"ours"])
+
+    assert create_confirmed(backend, "key", b"ours") == b"ours"
+
+
 def test_a_store_that_is_not_there_is_not_tried_again():
     """That no folder is there is certain, not unknown."""
 
