@@ -55,9 +55,8 @@ class KillingRelay:
 
     def end(self) -> None:
         """Wait until the connections of a client that is gone are over."""
-        for thread in self._threads:
-            thread.join(START_SECONDS)
-        self._threads.clear()
+        while self._threads:
+            self._threads.pop().join(START_SECONDS)
 
     def close(self) -> None:
         """Take no more connections."""
@@ -71,8 +70,8 @@ class KillingRelay:
                 connection = _Connection(self, client, server)
                 for run in (connection.pass_requests, connection.pass_answers):
                     thread = threading.Thread(target=run, daemon=True)
-                    self._threads.append(thread)
                     thread.start()
+                    self._threads.append(thread)
 
     def count(self, *, requests: int = 0, sent: int = 0) -> int:
         """Add to the counts; return how many requests there were."""
