@@ -10,10 +10,10 @@ from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.objects.parts import StoreParts
 from cas.operations.pinned import PinnedVersion
 from cas.operations.version_pages import PageContents
+from cas.transfer.pieces import pieces_in_flight
 from cas.transfer.reading import ContentReader, FileContent
 
 MAXIMUM_LINKS = 40
-VERIFY_BLOCK_BYTES = 8 << 20
 
 
 def open_content(parts: StoreParts, version: PinnedVersion, path: str) -> ContentReader:
@@ -39,7 +39,9 @@ def open_content(parts: StoreParts, version: PinnedVersion, path: str) -> Conten
             raise error  # what it was moved to is another file
         return PageContents(new_page).content(new_row)
 
-    reader = ContentReader(parts.tables, PageContents(page).content(row), moved)
+    in_flight = pieces_in_flight(parts.memory_bytes)
+    content = PageContents(page).content(row)
+    reader = ContentReader(parts.tables, content, moved, in_flight=in_flight)
     if version.is_digest_pinned:
         _verify(reader, page, row)
     return reader
@@ -101,8 +103,8 @@ def _missing(version: PinnedVersion, path: str, at: bytes) -> NotFoundError | In
 
 def _verify(reader: ContentReader, page: Page, row: int) -> None:
     hasher = blake3(max_threads=blake3.AUTO)
-    for start in range(0, reader.size, VERIFY_BLOCK_BYTES):
-        hasher.update(reader.read(start, start + VERIFY_BLOCK_BYTES))
+    for piece in reader.pieces(0, reader.size):
+        hasher.update(piece)
     if hasher.digest() != page.hashes[row].tobytes():
         raise CorruptionError(
             f"{path_to_text(page.paths[row])}: the store has other bytes than its hash says",

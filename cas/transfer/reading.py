@@ -7,7 +7,7 @@ import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -18,6 +18,7 @@ from cas.errors import CorruptionError, ErrorCode
 from cas.format.blob import BlobTable, frame_length
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame
+from cas.transfer.pieces import PIECE_BYTES, iter_pieces
 from cas.transfer.plan import LOCAL_READS
 
 CACHED_FRAMES = 32
@@ -51,12 +52,16 @@ class ContentReader:
         tables: TableReader,
         content: FileContent,
         moved: Callable[[CorruptionError], FileContent] | None = None,
+        *,
+        in_flight: int = 1,
     ) -> None:
         """Read `content`.
 
         Args:
             moved: asked when a blob is missing: returns where the same file lies now, or raises.
+            in_flight: how many pieces of a long read are fetched at once.
         """
+        self._in_flight = in_flight
         self._tables = tables
         self._content = content
         self._moved = moved
@@ -79,10 +84,30 @@ class ContentReader:
             NotFoundError: the version was deleted for good meanwhile.
             BackendError: the storage failed.
         """
+        start, stop = max(0, start), min(stop, self.size)
+        if stop - start > 2 * PIECE_BYTES:
+            return b"".join(self.pieces(start, stop, at_first=self._in_flight))
+        return self._read_following(start, stop, self._bytes_ahead(start, stop))
+
+    def pieces(self, start: int, stop: int, *, at_first: int = 2) -> Generator[bytes]:
+        """Yield the same in pieces, the next ones of which are under way; raises the same.
+
+        See `iter_pieces`.
+        """
+        return iter_pieces(
+            self._read_following,
+            self._piece_end,
+            max(0, start),
+            min(stop, self.size),
+            in_flight=self._in_flight,
+            at_first=at_first,
+        )
+
+    def _read_following(self, start: int, stop: int, ahead: int = 0) -> bytes:
         while True:
             content = self._content
             try:
-                return self._read(content, start, stop)
+                return self._read(content, start, stop, ahead)
             except CorruptionError as error:
                 if error.code is not ErrorCode.MISSING_OBJECT or self._moved is None:
                     raise
@@ -90,13 +115,11 @@ class ContentReader:
                     if self._content is content:  # no other thread was here first
                         self._content = self._moved(error)
 
-    def _read(self, content: FileContent, start: int, stop: int) -> bytes:
-        start, stop = max(0, start), min(stop, self.size)
+    def _read(self, content: FileContent, start: int, stop: int, ahead: int) -> bytes:
         if start >= stop:
             return b""
         if content.inline is not None:
             return content.inline[start:stop]
-        ahead = self._bytes_ahead(start, stop)
         parts: list[bytes | memoryview] = []
         at = bisect_right(content.starts, start) - 1
         while start < stop:
@@ -110,6 +133,28 @@ class ContentReader:
             start += high - low
             at += 1
         return b"".join(parts)
+
+    def _piece_end(self, start: int, stop: int) -> int:
+        """Where a piece ends: at the edge of a frame, or two pieces would both fetch it."""
+        content = self._content
+        wanted = start + PIECE_BYTES
+        if wanted >= stop:
+            return stop
+        at = bisect_right(content.starts, wanted) - 1
+        ref, first, chunks, _ = content.extents[at]
+        if ref is None:
+            return wanted
+        try:
+            table = self._tables.open(ref)
+        except CorruptionError:  # told, or followed to another place, when it is read
+            return wanted
+        ends = np.cumsum(table.chunk_lengths[first : first + chunks].astype(np.int64))
+        row = int(np.searchsorted(ends, wanted - content.starts[at], side="right"))
+        if row >= chunks:
+            return wanted
+        frame_start = max(first, int(table.first_chunks[table.chunk_frames[first + row]])) - first
+        edge = content.starts[at] + (int(ends[frame_start - 1]) if frame_start else 0)
+        return edge if edge > start else wanted
 
     def _bytes_ahead(self, start: int, stop: int) -> int:
         """How much to fetch beyond a read: the more, the longer reads went on one after another."""
@@ -218,6 +263,9 @@ class StoredFile(io.RawIOBase):
         super().__init__()
         self._reader = reader
         self._position = 0
+        self._run_start = 0  # where the reads began that went on one after another
+        self._pieces: Generator[bytes] | None = None
+        self._rest = memoryview(b"")
         self.name = name
         self.mode = "rb"
 
@@ -246,12 +294,14 @@ class StoredFile(io.RawIOBase):
         base = bases[whence]
         if base + offset < 0:
             raise ValueError(f"negative seek position {base + offset}")
-        self._position = base + offset
+        if base + offset != self._position:
+            self._end_pieces()
+            self._position = self._run_start = base + offset
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Read into a buffer; return how many bytes, 0 at the end."""
-        content = self._reader.read(self._position, self._position + len(buffer))
+        content = self._take(len(buffer))
         buffer[: len(content)] = content
         self._position += len(content)
         return len(content)
@@ -259,8 +309,30 @@ class StoredFile(io.RawIOBase):
     def readall(self) -> bytes:
         """Return the bytes from the position to the end."""
         content = self._reader.read(self._position, self.size)
-        self._position = max(self._position, self.size)
+        self.seek(max(self._position, self.size))
         return content
+
+    def close(self) -> None:
+        """Let go of what was fetched ahead."""
+        self._end_pieces()
+        super().close()
+
+    def _take(self, size: int) -> bytes | memoryview:
+        """Return up to `size` bytes at the position; fetched ahead once a long run is read."""
+        if self._pieces is None:
+            start, stop = self._position, self._position + size
+            if start - self._run_start < PIECE_BYTES or self.size - start <= PIECE_BYTES:
+                return self._reader.read(start, stop)
+            self._pieces = self._reader.pieces(start, self.size)
+        if not self._rest:
+            self._rest = memoryview(next(self._pieces, b""))
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def _end_pieces(self) -> None:
+        if self._pieces is not None:
+            self._pieces.close()
+        self._pieces, self._rest = None, memoryview(b"")
 
 
 def open_buffered(reader: ContentReader, name: str) -> io.BufferedReader:

@@ -90,6 +90,42 @@ def test_reading_on_and_on_fetches_ever_more_at_a_time(open_store, tmp_path):
     assert store.requests.received_bytes < 1.05 * len(content)
 
 
+@pytest.mark.parametrize(("step", "together"), [(-1, 4), (1 << 20, 2)])
+def test_a_big_file_is_read_with_several_requests_under_way(
+    open_store, backend, tmp_path, step, together
+):
+    """Whole or on and on: none returns before others have come, and their bytes come in order."""
+    content = random_content(1, 40 << 20)
+    open_store().put(write_tree(tmp_path / "source", {b"big": content}), "data", PLAIN)
+    store = open_store(memory_bytes=64 << 20)
+
+    with store.version("data:v0").open("big") as file:
+        head = file.read(12 << 20)
+        # Once they have, the others pass.
+        pass_on = lambda: setattr(backend, "gate", None)  # noqa: E731 short
+        backend.gate = gate = threading.Barrier(together, action=pass_on)
+        rest = b"".join(iter(lambda: file.read(step), b""))
+
+    assert head + rest == content
+    assert not gate.broken
+    assert backend.gate is None
+    assert store.requests.received_bytes < 1.4 * len(content)
+
+
+def test_reading_a_big_file_keeps_to_the_memory_budget(open_store, backend, tmp_path):
+    """With little memory one piece is fetched after the other, and a reader who stops ends it."""
+    content = random_content(1, 20 << 20)
+    open_store().put(write_tree(tmp_path / "source", {b"big": content}), "data", PLAIN)
+    store = open_store(memory_bytes=1)
+
+    with store.version("data:v0").open("big") as file:
+        assert file.read(9 << 20) == content[: 9 << 20]
+        file.seek(5)
+        assert file.read(3) == content[5:8]
+
+    assert store.version("data:v0").read("big") == content
+
+
 def test_reading_here_and_there_fetches_no_more_than_that(open_store, tmp_path):
     """Read-ahead is for those who read on."""
     content = random_content(1, 24 << 20)
