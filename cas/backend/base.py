@@ -131,6 +131,7 @@ class Backend(Protocol):
         being written is not shown. A listing that fails midway raises; it never just ends.
 
         Raises:
+            NotFoundError: the bucket itself is not there (STORE_NOT_FOUND).
             BackendError: the listing failed.
         """
         ...
@@ -141,6 +142,7 @@ class Backend(Protocol):
         A folder exists while an object is under it; an empty one may or may not be shown.
 
         Raises:
+            NotFoundError: the bucket itself is not there (STORE_NOT_FOUND).
             BackendError: the listing failed.
         """
         ...

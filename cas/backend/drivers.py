@@ -13,6 +13,7 @@ from typing import Any
 from fsspec.asyn import sync
 
 from cas.backend.driver_options import S3_SCHEMES
+from cas.backend.evidence import status_of
 
 # Older botocore drops the condition from the request without a word.
 _FIRST_CONDITIONAL_BOTOCORE = (1, 35, 21)
@@ -97,11 +98,8 @@ def is_past_the_end(error: Exception) -> bool:
     """Tell whether a ranged read began behind the last byte, as drivers put it."""
     if isinstance(error, FileNotFoundError):
         return False
-    # gcsfs, adlfs and aiohttp each have a name of their own for the status.
-    for name in ("code", "status_code", "status"):
-        if str(getattr(error, name, "")) == str(_RANGE_NOT_SATISFIABLE):
-            return True
-    return "range is not satisfiable" in str(error).lower()
+    is_told = status_of(error) == _RANGE_NOT_SATISFIABLE
+    return is_told or "range is not satisfiable" in str(error).lower()
 
 
 def _parameters_of_put(filesystem: Any) -> Mapping[str, inspect.Parameter]:

@@ -14,6 +14,8 @@ from typing import Any
 
 _MAXIMUM_LINKS = 16  # an exception may be its own context
 _HTTP_URL = re.compile(r"https?://[^\s\"'<>/?]+")
+_LISTED_BUCKET = re.compile(r"b/[^/]+/o")
+_MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _FORBIDDEN = "Forbidden:"  # gcsfs raises a bare OSError with this for a 403
 
 
@@ -84,16 +86,29 @@ def _answer_of(link: BaseException) -> _Answer:
         return _answer_of_botocore(response)
     headers = getattr(response, "headers", None)
     request_id = headers.get("x-ms-request-id") if isinstance(headers, Mapping) else None
-    # gcsfs: code; azure: status_code, and the server's own word in error_code; aiohttp: status.
-    status = next(
-        filter(None, (_status(link, name) for name in ("code", "status_code", "status"))), None
-    )
+    status = status_of(link)
     if status is None:
         status = _status(response, "status_code")
     if status is None and isinstance(link, OSError) and str(link).startswith(_FORBIDDEN):
         status = 403
     code = getattr(link, "error_code", None)
     return _Answer(str(getattr(code, "value", code) or ""), status, request_id)
+
+
+def status_of(link: BaseException) -> int | None:
+    """Return the HTTP status that an exception itself tells, or None."""
+    # aiohttp: status, and its deprecated `code` must not be touched; azure: status_code, and the
+    # server's own word in error_code; gcsfs: code.
+    names = ("status", "status_code", "code")
+    return next(filter(None, (_status(link, name) for name in names)), None)
+
+
+def is_missing_bucket(error: Exception) -> bool:
+    """Tell whether a driver says that not just the object but its bucket is absent."""
+    if gather_evidence(error).code in _MISSING_BUCKET:
+        return True
+    # gcsfs names what it asked for: of a listing that is the bucket alone.
+    return isinstance(error, FileNotFoundError) and bool(_LISTED_BUCKET.fullmatch(str(error)))
 
 
 def _answer_of_botocore(response: dict[str, Any]) -> _Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from cas.backend.evidence import Evidence, gather_evidence
+from cas.backend.evidence import Evidence, gather_evidence, is_missing_bucket
 from cas.backend.meanings import (
     ACCESS_DENIED,
     BY_CLASS,
@@ -47,7 +47,7 @@ def as_cas_error(error: Exception, where: str, *, writing: bool = False) -> CasE
     """
     evidence = gather_evidence(error)
     if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)):
-        if writing or evidence.code == "NoSuchBucket":
+        if writing or is_missing_bucket(error):
             return missing_place(where)
         return NotFoundError(f"{where}: no such object", code=ErrorCode.OBJECT_NOT_FOUND)
     if isinstance(error, FileExistsError):

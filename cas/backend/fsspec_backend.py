@@ -33,6 +33,7 @@ from cas.backend.drivers import (
     sends_conditions,
     takes_chunk_size,
 )
+from cas.backend.evidence import is_missing_bucket
 from cas.backend.failures import as_cas_error
 from cas.backend.found import found_time
 from cas.backend.open_driver import open_filesystem
@@ -142,7 +143,7 @@ class FsspecBackend:
             if self._whole or not self._filesystem.isdir(path):
                 self._filesystem.rm_file(path)
         except Exception as error:
-            if not is_absent(error):
+            if is_missing_bucket(error) or not is_absent(error):
                 raise self._read_error(error, key) from error
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:
@@ -152,7 +153,7 @@ class FsspecBackend:
         try:
             found = find_files(self._filesystem, folder)
         except Exception as error:
-            if is_absent(error) or self._is_file(folder):
+            if self._holds_nothing(folder, error):
                 return iter(())
             raise self._as_error(error, prefix) from error
         return self._objects_below(f"{folder}/", found)
@@ -164,7 +165,7 @@ class FsspecBackend:
         try:
             found = self._filesystem.ls(folder, detail=True)
         except Exception as error:
-            if is_absent(error) or self._is_file(folder):
+            if self._holds_nothing(folder, error):
                 return []
             raise self._as_error(error, prefix) from error
         start = f"{folder}/".lstrip("/")
@@ -245,9 +246,11 @@ class FsspecBackend:
                 filesystem.rm_file(staged)
             raise
 
-    def _is_file(self, path: str) -> bool:
-        """Tell whether a folder that could not be listed is none; object stores never need it."""
-        return not self._whole and bool(self._filesystem.isfile(path))
+    def _holds_nothing(self, folder: str, error: Exception) -> bool:
+        """Tell whether a folder could not be listed because there is none, or only a file."""
+        if self._whole:
+            return is_absent(error) and not is_missing_bucket(error)
+        return is_absent(error) or bool(self._filesystem.isfile(folder))
 
     def _objects_below(self, start: str, found: Mapping[str, Any]) -> Iterator[StoredObject]:
         # Drivers differ in whether names begin with a slash.
@@ -270,8 +273,9 @@ class FsspecBackend:
     def _as_error(self, error: Exception, key: str, *, writing: bool = False) -> Exception:
         if isinstance(error, MemoryError):
             return error
-        where = f"{self._url}/{key}" if key else self._url
-        return as_cas_error(error, where, writing=writing)
+        # Which object was asked for is of no interest where there is no bucket.
+        is_place = not key or is_missing_bucket(error) or (writing and is_absent(error))
+        return as_cas_error(error, self._url if is_place else f"{self._url}/{key}", writing=writing)
 
 
 def _open_anew(

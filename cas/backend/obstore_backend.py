@@ -218,7 +218,9 @@ class ObstoreBackend:
 
     def _as_error(self, error: Exception, key: str, *, writing: bool = False) -> Exception:
         explained = explain(error)
-        is_place = writing and isinstance(explained, FileNotFoundError)
+        is_place = is_missing_bucket(error) or (
+            writing and isinstance(explained, FileNotFoundError)
+        )
         return as_cas_error(explained, self._url if is_place else self._at(key), writing=writing)
 
     def _at(self, key: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from cas.backend.base import Backend, create_confirmed
 from cas.backend.probe import probe_create_if_absent
 from cas.environment import Clock, random_bytes
-from cas.errors import AlreadyExistsError, ErrorCode, NotFoundError
+from cas.errors import AlreadyExistsError, BackendError, ErrorCode, NotFoundError
 from cas.format import keys
 from cas.format.config import (
     StoreConfig,
@@ -57,6 +58,7 @@ def open_store(backend: Backend) -> StoreConfig:
     """
     config = _read_config(backend, creating=False)
     if config is None:
+        _refuse_missing_bucket(backend)
         raise NotFoundError(
             f"no store at {backend.url}",
             code=ErrorCode.STORE_NOT_FOUND,
@@ -74,6 +76,12 @@ def _read_config(backend: Backend, *, creating: bool) -> StoreConfig | None:
         if error.code is ErrorCode.STORE_NOT_FOUND and not creating:
             raise
         return None
+
+
+def _refuse_missing_bucket(backend: Backend) -> None:
+    """GCS answers a read of a missing bucket as one of a missing object, but not a listing."""
+    with suppress(BackendError):  # whoever may not list learns that there is no store
+        backend.list_folders("")
 
 
 def _exists(backend: Backend) -> AlreadyExistsError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cas_tool import QuickTool, make_tool
 from servers.broken import nobody, silent, with_own_certificate
 from servers.gcs import GcsServer
 from servers.s3 import KEY, READER_KEY, READER_SECRET, SECRET, S3Server
@@ -29,6 +32,8 @@ CALLS: dict[str, Callable[[Backend], object]] = {
     "put": lambda backend: backend.put("key", [b"x"]),
     "create": lambda backend: backend.create("key", b"x"),
     "list": lambda backend: list(backend.list_objects("folder")),
+    "folders": lambda backend: backend.list_folders(""),
+    "delete": lambda backend: backend.delete("key"),
 }
 
 
@@ -79,25 +84,42 @@ def test_a_reader_may_not_write(weed, url, more):
 
 
 @by_either_driver
-@pytest.mark.parametrize("call", ["get", "put", "create"])
+@pytest.mark.parametrize("call", CALLS)
 def test_a_missing_bucket_is_named(ministack: S3Server, call, more):
-    """The hint is the command that makes it."""
+    """Whatever is asked of it, in the same words; the hint is the command that makes it."""
     found = failure_of("s3://not-there/x", ministack.options(**more), call)
 
     assert (type(found), found.code) == (NotFoundError, ErrorCode.STORE_NOT_FOUND)
-    assert "there is no bucket 'not-there'" in str(found)
+    assert str(found) == "there is no bucket 'not-there', so no s3://not-there/x"
     assert "aws s3 mb s3://not-there" in (found.hint or "")
 
 
-@pytest.mark.parametrize("call", ["put", "create"])
+@pytest.mark.parametrize("call", ["put", "create", "list", "folders"])
 def test_a_missing_bucket_of_gcs_is_named(fake_gcs: GcsServer, call):
-    """By writing; a read cannot tell it from a missing object."""
+    """By writing and listing; reading one object cannot tell it from a missing object."""
     options = {"token": "anon", "endpoint_url": fake_gcs.endpoint}
 
     found = failure_of("gs://not-there/x", options, call)
 
     assert found.code is ErrorCode.STORE_NOT_FOUND
     assert "gcloud storage buckets create gs://not-there" in (found.hint or "")
+
+
+@pytest.mark.parametrize("kind", ["ministack", "fake_gcs"])
+@pytest.mark.parametrize("words", [("ls",), ("get", "data"), ("put", "cas.toml", "data")])
+def test_a_store_in_a_missing_bucket_is_told_from_none(kind, words, request, tmp_path: Path):
+    """Opening a store says which of the two is missing."""
+    options = dict(request.getfixturevalue(kind).new_place().options)
+    scheme = "s3" if kind == "ministack" else "gs"
+    url = f"{scheme}://not-there/x"
+    tool = make_tool(tmp_path, QuickTool)
+    written = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
+    (tool.cwd / "cas.toml").write_text(f'[stores.main]\nurl = "{url}"\noptions = {{ {written} }}\n')
+    tool.environ["CAS_STORE"] = "main"
+
+    told = tool(*words, code=3).err
+
+    assert f"error: there is no bucket 'not-there', so no {url}\n" in told
 
 
 @by_either_driver

@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+from cas.backend.drivers import is_past_the_end
+from cas.backend.evidence import gather_evidence
 from cas.backend.failures import as_cas_error, describe, missing_place
 from cas.errors import AlreadyExistsError, BackendError, ErrorCode, InvalidInputError, NotFoundError
 
@@ -222,3 +224,17 @@ def test_signatures_in_urls_are_not_repeated():
     error = OSError("GET 'https://me:pw@h.example/b/k?X-Signature=hunter2&e=1' failed")
 
     assert describe(error) == "GET 'https://h.example/b/k' failed"
+
+
+def test_what_a_driver_deprecates_is_not_touched():
+    """Aiohttp warns of whoever reads `code` beside `status`."""
+
+    class AnswerError(Exception):
+        status = 416
+
+        @property
+        def code(self) -> int:
+            raise AssertionError
+
+    assert gather_evidence(AnswerError()).status == 416
+    assert is_past_the_end(AnswerError())
