@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import cas
@@ -12,6 +14,7 @@ from cas.environment import SystemClock
 from cas.format import keys
 from cas.format.segment import decode_segment
 from cas.format.version import MoveKind, VersionRecord
+from cas.model.ids import BlobId
 from cas.model.names import ArtifactName
 from cas.objects.closure import ClosureReader
 from cas.objects.collection_log import LogListing, list_log
@@ -21,6 +24,7 @@ from cas.objects.versions import add_move, list_artifacts, list_slots, read_last
 from cas.operations.brakes import BrakeKind
 from cas.operations.collect_garbage import collect_garbage
 from cas.operations.collection_outcomes import CollectionOutcome, CollectOptions
+from cas.operations.init import init_store
 from cas.testing.corpora import random_content
 from cas.testing.fault_plan import CrashError, Fault
 from cas.testing.faulty import FaultyBackend
@@ -79,8 +83,6 @@ def littered(folder) -> MemoryBackend:
     Three puts died: one before its slot, one after it told collectors of it, one before it did
     that. One run was left open, one decided and not finished.
     """
-    from cas.operations.init import init_store
-
     backend = MemoryBackend()
     init_store(backend, SystemClock(), chunk_average=4 << 10)
     for tree in TREES[:3]:
@@ -90,19 +92,12 @@ def littered(folder) -> MemoryBackend:
     die_at(backend, folder, {b"dead": random_content(30, 2500)}, "create", "versions/")
     die_at(backend, folder, {b"dead": random_content(31, 2500)}, "create", "versions/", "other")
     die_at(backend, folder, {b"dead": random_content(32, 2500)}, "put", "sessions/")
-    orphan = keys.blob_key(cas_blob_id(b"o" * 32))
+    orphan = keys.blob_key(BlobId(b"o" * 32))
     backend.put(orphan, [b"left over"])
     open_run(backend, 1, ids_of([b"o" * 32]))
     give_verdict(backend, 1, no_ids())
     open_run(backend, 2, ids_of([b"p" * 32]))
     return backend
-
-
-def cas_blob_id(raw: bytes):
-    """Return an id as a value."""
-    from cas.model.ids import BlobId
-
-    return BlobId(raw)
 
 
 def held(backend: Backend, ref: str) -> Tree:
@@ -175,3 +170,61 @@ class Interrupted(FaultyBackend):
         if self._left == 0:
             self._act(self._backend)
         return super()._begin(kind, key)
+
+
+class Paused(FaultyBackend):
+    """Waits right before its first operation of a kind on a key, until it is let go."""
+
+    def __init__(self, backend: Backend, kind: str, part: str) -> None:
+        super().__init__(backend)
+        self._watched = (kind, part)
+        self.reached = threading.Event()
+        self.let_go = threading.Event()
+
+    def _begin(self, kind, key):
+        if kind == self._watched[0] and self._watched[1] in key and not self.reached.is_set():
+            self.reached.set()
+            assert self.let_go.wait(60)
+        return super()._begin(kind, key)
+
+
+class SlowPut:
+    """A put that stops where it is about to take its slot, and goes on when it is told to."""
+
+    def __init__(self, folder, tree: Tree) -> None:
+        self._folder = folder
+        self._tree = tree
+        self._pool = ThreadPoolExecutor(1)
+
+    def begin(self, backend: Backend) -> None:
+        """Put up to the slot; what there is to check was checked."""
+        self._client = Paused(backend, "create", "versions/")
+        self._future = self._pool.submit(put, self._client, self._folder, self._tree)
+        assert self._client.reached.wait(60)
+
+    def end(self, backend: Backend) -> None:
+        """Let it publish, if it can, and wait for it."""
+        self._client.let_go.set()
+        self.outcome = self._future.result(60)
+        self._pool.shutdown()
+
+
+class TwiceInterrupted(FaultyBackend):
+    """Lets one thing happen right before one operation, and another before a later one."""
+
+    def __init__(self, backend: Backend, acts: dict[int, Callable[[Backend], object]]) -> None:
+        super().__init__(backend)
+        self._acts = acts
+        self._number = 0
+
+    def _begin(self, kind, key):
+        self._number += 1
+        act = self._acts.pop(self._number, None)
+        if act is not None:
+            act(self._backend)
+        return super()._begin(kind, key)
+
+    def finish(self) -> None:
+        """Let happen what was meant to come after the last operation."""
+        for _, act in sorted(self._acts.items()):
+            act(self._backend)

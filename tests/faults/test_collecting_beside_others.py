@@ -12,6 +12,8 @@ from collected import (
     OPTIONS,
     TREES,
     Interrupted,
+    SlowPut,
+    TwiceInterrupted,
     assert_clean,
     assert_whole,
     collect,
@@ -26,6 +28,8 @@ from collected import (
 import cas
 from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
+from cas.format import keys
+from cas.objects.collections import give_verdict, put_done, put_floor
 from cas.operations.init import init_store
 from cas.testing.fault_plan import CrashError, Fault
 from cas.testing.faulty import FaultyBackend
@@ -178,3 +182,53 @@ def test_who_stored_something_lately_is_left_in_peace(litter):
     assert outcome.plan.live_sessions == 2
     assert outcome.plan.announced.blobs > 0
     assert len(list(backend.list_objects("sessions"))) == 2
+
+
+@pytest.mark.parametrize("grace", [0, 3600], ids=["taken for dead", "taken for alive"])
+def test_a_put_that_checked_the_log_before_and_publishes_during_a_collection(
+    purged, tmp_path, grace
+):
+    """It shares what is condemned a moment later; begun and ended between any two steps."""
+    options = replace(AT_ONCE, grace_seconds=grace)
+    watching = FaultyBackend(copied(purged))
+    collect(watching, options)
+    begins = {one.number: 1 for one in watching.log if one.key.endswith(".condemn")}
+    begins |= {one.number: 5 for one in watching.log if one.key == "sessions"}
+    for begin, step in begins.items():
+        for end in range(begin + 1, watching.operations + 6, step):
+            backend = copied(purged)
+            slow = SlowPut(tmp_path, TREES[0])
+            client = TwiceInterrupted(backend, {begin: slow.begin, end: slow.end})
+
+            collect(client, options)
+            client.finish()
+
+            assert held(backend, slow.outcome.ref) == TREES[0]
+            collect(backend)
+            assert held(backend, slow.outcome.ref) == TREES[0]
+            assert_clean(backend)
+
+
+@pytest.mark.parametrize("has_expired", [False, True], ids=["on record", "expired"])
+def test_a_collector_whose_run_was_abandoned_deletes_nothing(purged, tmp_path, has_expired):
+    """Somebody else cleared its candidates and a put shares them before it gives its verdict."""
+    shared = []
+
+    def overtake(backend):
+        give_verdict(backend, 1, None)
+        put_done(backend, 1)
+        if has_expired:
+            put_floor(backend, 1)
+            for kind in (keys.condemn_key, keys.verdict_key, keys.done_key):
+                backend.delete(kind(1))
+        shared.append(put(backend, tmp_path, TREES[0]))
+
+    watching = FaultyBackend(copied(purged))
+    collect(watching)
+    verdict = next(one.number for one in watching.log if one.key == keys.verdict_key(1))
+
+    outcome = collect(Interrupted(purged, verdict, overtake))
+
+    assert shared[0].new_bytes == 0 or has_expired
+    assert outcome.deleted.blobs == 0
+    assert held(purged, shared[0].ref) == TREES[0]

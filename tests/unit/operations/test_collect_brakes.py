@@ -26,6 +26,7 @@ from cas.backend.memory import MemoryBackend
 from cas.cli.failures import exit_code_of, explain
 from cas.environment import SystemClock
 from cas.format import keys
+from cas.model.ids import BlobId
 from cas.objects.collection_log import list_log
 from cas.objects.collections import put_floor
 from cas.objects.versions import read_slot
@@ -264,9 +265,9 @@ class Dated(ForwardingBackend):
             yield StoredObject(one.key, one.size, self._time_ns)
 
 
-def test_what_is_young_stays_unless_a_purged_version_named_it(backend, tmp_path):
+def test_what_is_young_stays_unless_a_purged_version_named_it(backend):
     """So deleting for good frees space at once, and a put that just began is left alone."""
-    die_at(backend, tmp_path, TREES[3], "put", "sessions/")
+    backend.put(keys.blob_key(BlobId(b"y" * 32)), [b"of a put that just began"])
     now = SystemClock().now_ns()
     options = replace(overriding(), grace_seconds=3600)
 
