@@ -7,7 +7,7 @@ machine, and the next census asks only for new ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -86,13 +86,34 @@ class Census:
     versions: dict[Name, CountedVersion]
     listings: dict[ArtifactName, SlotListing]
 
-    def of_artifact(self, artifact: ArtifactName) -> list[CountedVersion]:
-        """Return the versions of an artifact, the oldest first."""
-        name = str(artifact)
-        return sorted(
-            (one for one in self.versions.values() if one.name[0] == name),
-            key=lambda one: one.record.number,
-        )
+    def by_artifact(self) -> dict[str, list[CountedVersion]]:
+        """Return the versions of each artifact, the oldest first."""
+        found: dict[str, list[CountedVersion]] = {}
+        for name in sorted(self.versions):
+            found.setdefault(name[0], []).append(self.versions[name])
+        return found
+
+    def inputs_of(self) -> Callable[[CountedVersion], list[CountedVersion]]:
+        """Return a function that finds the visible versions that a version was made from.
+
+        A record that was copied from another store speaks of that store's numbers: there the digest
+        decides, so that a copied model keeps the data that was copied with it.
+        """
+        by_digest: dict[bytes, list[CountedVersion]] = {}
+        for one in self.versions.values():
+            if one.is_live:
+                by_digest.setdefault(one.record.digest.raw, []).append(one)
+
+        def inputs(user: CountedVersion) -> list[CountedVersion]:
+            return [
+                one
+                for lineage in user.record.inputs
+                for one in by_digest.get(lineage.digest.raw, [])
+                if one.name != user.name
+                and names_version(lineage, one.name, one.record.digest, self.store_id)
+            ]
+
+        return inputs
 
 
 def take_census(parts: StoreParts, artifacts: Iterable[ArtifactName] | None = None) -> Census:
@@ -150,11 +171,7 @@ def find_users(
 
 
 def names_version(lineage: Lineage, name: Name, digest: VersionDigest, store_id: str) -> bool:
-    """Tell whether a lineage names a version of this store.
-
-    A record that was copied from another store speaks of that store's numbers: there the digest
-    decides, so that a copied model keeps the data that was copied with it.
-    """
+    """Tell whether a lineage names a version of this store; see `Census.inputs_of`."""
     if lineage.digest != digest:
         return False
     return lineage.store_id != store_id or (lineage.artifact, lineage.number) == name

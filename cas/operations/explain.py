@@ -18,11 +18,13 @@ from cas.model.ids import BlobId
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
 from cas.objects.versions import read_root_location
-from cas.operations.census import Census, CountedVersion, VersionState, names_version, take_census
+from cas.operations.census import Census, CountedVersion, Name, VersionState, take_census
 from cas.operations.find_keepers import BlobKeepers, StoredBlob, find_blob, find_keepers
 from cas.operations.resolve import resolve_record
 from cas.operations.retention import TRASH_KEEP_NS
 from cas.operations.version_pages import PageContents, VersionPages
+
+Users = dict[Name, list[str]]
 
 
 class Subject(StrEnum):
@@ -128,14 +130,14 @@ def explain(parts: StoreParts, what: str) -> Explanation:
     return Explanation(
         subject=Subject.PATH if ref.path else Subject.VERSION,
         text=text,
-        version=_speak_for(census, one),
+        version=_speak_for(one, _find_users(census)),
         blobs=blobs,
     )
 
 
 def _find_version(parts: StoreParts, census: Census, ref: Ref) -> CountedVersion:
     """Return the version that a reference names, hidden ones as well."""
-    known = census.of_artifact(ref.artifact)
+    known = census.by_artifact().get(str(ref.artifact), [])
     found: Sequence[CountedVersion] = ()
     if ref.number is not None:
         found = [one for one in known if one.record.number == ref.number]
@@ -150,19 +152,20 @@ def _find_version(parts: StoreParts, census: Census, ref: Ref) -> CountedVersion
     return census.versions[str(record.artifact), record.number]
 
 
+def _find_users(census: Census) -> Users:
+    """Return which visible versions were made from each visible one."""
+    inputs_of = census.inputs_of()
+    users: Users = {}
+    for user in census.versions.values():
+        if user.is_live:
+            for one in inputs_of(user):
+                users.setdefault(one.name, []).append(user.ref)
+    return users
+
+
 def _speak_for(
-    census: Census, one: CountedVersion, keepers: BlobKeepers | None = None
+    one: CountedVersion, users: Users, keepers: BlobKeepers | None = None
 ) -> KeepingVersion:
-    users = [
-        other.ref
-        for other in census.versions.values()
-        if other.is_live
-        and other.name != one.name
-        and any(
-            names_version(lineage, one.name, one.record.digest, census.store_id)
-            for lineage in other.record.inputs
-        )
-    ]
     is_trashed = one.state is VersionState.TRASHED and one.move is not None
     paths, more = keepers.paths.get(one.name, ((), 0)) if keepers else ((), 0)
     return KeepingVersion(
@@ -171,7 +174,7 @@ def _speak_for(
         state=one.state,
         aliases=one.aliases,
         protected=one.protected,
-        users=tuple(users),
+        users=tuple(users.get(one.name, ())),
         expires_ns=one.expires_ns,
         purge_ns=one.move.created_ns + TRASH_KEEP_NS if one.move and is_trashed else None,
         paths=paths,
@@ -204,12 +207,13 @@ def _explain_blobs(
     parts: StoreParts, census: Census, blobs: Sequence[StoredBlob]
 ) -> tuple[ExplainedBlob, ...]:
     found = find_keepers(parts, census, blobs)
+    users = _find_users(census)
     return tuple(
         ExplainedBlob(
             key=keepers.blob.key,
             size=keepers.blob.size,
             versions=tuple(
-                _speak_for(census, census.versions[name], keepers) for name in keepers.versions
+                _speak_for(census.versions[name], users, keepers) for name in keepers.versions
             ),
             sessions=keepers.sessions,
             due_ns=keepers.due_ns,

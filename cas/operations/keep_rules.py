@@ -200,27 +200,17 @@ def spread_lineage(census: Census, kept: Reasons) -> Reasons:
     Only visible versions are kept by lineage: what lies in the trash was put there by somebody.
     """
     reasons = {name: list(why) for name, why in kept.items()}
-    by_digest: dict[bytes, list[CountedVersion]] = {}
-    for one in census.versions.values():
-        if one.is_live:
-            by_digest.setdefault(one.record.digest.raw, []).append(one)
+    inputs_of = census.inputs_of()
     waiting = [name for name in kept if name in census.versions]
     while waiting:
         user = census.versions[waiting.pop()]
-        for lineage in user.record.inputs:
-            named = by_digest.get(lineage.digest.raw, [])
-            if lineage.store_id == census.store_id:
-                own = (lineage.artifact, lineage.number)
-                named = [one for one in named if one.name == own]
-            for one in named:
-                if one.name == user.name:
-                    continue
-                if one.name not in reasons:
-                    waiting.append(one.name)
-                why = reasons.setdefault(one.name, [])
-                reason = f"{user.ref} was made from it"
-                if reason not in why:
-                    why.append(reason)
+        for one in inputs_of(user):
+            if one.name not in reasons:
+                waiting.append(one.name)
+            why = reasons.setdefault(one.name, [])
+            reason = f"{user.ref} was made from it"
+            if reason not in why:
+                why.append(reason)
     return reasons
 
 

@@ -126,8 +126,9 @@ def refuse_emptying(plan: PrunePlan, rules: KeepRules) -> None:
 def _plan(
     census: Census, artifacts: Sequence[ArtifactName], rules: KeepRules, now_ns: int
 ) -> PrunePlan:
+    every = census.by_artifact()
     asked: dict[ArtifactName, list[CountedVersion]] = {
-        artifact: [one for one in census.of_artifact(artifact) if one.is_live]
+        artifact: [one for one in every.get(str(artifact), []) if one.is_live]
         for artifact in artifacts
     }
     names: set[Name] = {one.name for versions in asked.values() for one in versions}

@@ -28,7 +28,7 @@ def stores(draw):
     versions = []
     names = []
     for artifact in ("a", "b"):
-        for number in range(draw(st.integers(0, 6))):
+        for number in range(draw(st.integers(0, 4))):
             aliases = tuple(sorted(draw(st.sets(st.sampled_from(["prod", "best"]), max_size=1))))
             moved = draw(
                 st.none()
