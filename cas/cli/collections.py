@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from cas.cli.render import Console, to_json
+from cas.cli.retention import show_due, show_moved
 from cas.cli.text import escape
 from cas.model.units import format_count, format_duration, format_size
 
@@ -39,10 +40,7 @@ def show_collection(console: Console, outcome: CollectionOutcome) -> None:
     console.answer(f"deleted {_space(outcome.deleted)}, of {_space(outcome.plan.store)}")
     _show_shares(console, outcome.plan)
     _show_kept(console, outcome.plan)
-    for trashed in outcome.moved.trashed:
-        console.detail(escape(f"moved {trashed.artifact}:v{trashed.number} to the trash"))
-    for one in outcome.moved.purged:
-        console.detail(escape(f"purged {one.artifact}:v{one.number}: {one.reason}"))
+    show_moved(console, outcome.moved)
     if outcome.cleared:
         console.detail(f"  needed after all: {format_count(outcome.cleared, 'blob')}")
     if outcome.ended_runs:
@@ -62,12 +60,7 @@ def _show_parts(console: Console, plan: CollectionPlan, *, verb: str) -> None:
     if plan.dead_sessions:
         count = format_count(len(plan.dead_sessions), "interrupted put")
         console.detail(f"would end {count} for good")
-    for one in plan.due.trash:
-        console.detail(
-            escape(f"would move {one.artifact}:v{one.number} to the trash: {one.reason}")
-        )
-    for one in plan.due.purge:
-        console.detail(escape(f"would purge {one.artifact}:v{one.number}: {one.reason}"))
+    show_due(console, plan.due)
     if plan.open_runs:
         console.detail(f"would end {format_count(len(plan.open_runs), 'earlier collection')}")
 

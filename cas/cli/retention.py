@@ -12,9 +12,17 @@ from cas.model.units import format_count, format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cas import JudgedVersion, Missed, PruneOutcome, PrunePlan
+    from cas import (
+        JudgedVersion,
+        Missed,
+        PruneOutcome,
+        PrunePlan,
+        RetentionOutcome,
+        RetentionPlan,
+    )
 
 INCOMPLETE_EXIT = 9
+TTL_REASON = "its time was over"
 
 
 def show_prune_plan(console: Console, plan: PrunePlan) -> None:
@@ -46,6 +54,33 @@ def show_prune_outcome(console: Console, outcome: PruneOutcome) -> int:
             console.warning(f"{escape(alias)} points to {one.artifact}:v{one.number}")
     _warn_missed(console, outcome.missed)
     return INCOMPLETE_EXIT if outcome.missed else 0
+
+
+def show_due(console: Console, plan: RetentionPlan) -> None:
+    """Print which versions a policy would let go, and which stay though their time is over."""
+    for one in plan.trash:
+        console.detail(f"would move {one.artifact}:v{one.number} to the trash: {one.reason}")
+    for one in plan.purge:
+        console.detail(f"would delete {one.artifact}:v{one.number} for good: {one.reason}")
+    _show_overdue(console, plan)
+
+
+def show_moved(console: Console, outcome: RetentionOutcome) -> None:
+    """Print which versions a policy let go, and which stay though their time is over."""
+    for one in outcome.trashed:
+        console.detail(f"moved {one.artifact}:v{one.number} to the trash: {TTL_REASON}")
+        for alias in one.aliases:
+            console.warning(f"{escape(alias)} points to {one.artifact}:v{one.number}")
+    for due in outcome.purged:
+        console.detail(f"deleted {due.artifact}:v{due.number} for good: {due.reason}")
+    _show_overdue(console, outcome.plan)
+    _warn_missed(console, outcome.missed)
+
+
+def _show_overdue(console: Console, plan: RetentionPlan) -> None:
+    for one in plan.kept:
+        why = escape("; ".join(one.reasons))
+        console.detail(f"keeps {one.artifact}:v{one.number}, though its time is over: {why}")
 
 
 def _show_versions(console: Console, versions: Sequence[JudgedVersion]) -> None:

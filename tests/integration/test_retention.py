@@ -234,3 +234,27 @@ def test_why_leads_from_a_file_to_its_blobs_and_from_a_blob_to_its_files(runs):
 def test_why_says_what_is_not_there(runs, what, code, said):
     """By the same codes as other commands."""
     assert runs.json("why", what, code=code)["error"]["code"] == said
+
+
+def test_a_collection_lets_go_of_what_is_due_and_says_what_stays(tool):
+    """To the trash when its time is over, for good when it lay there long enough; freed with it."""
+    put(tool, "old", "a" * 5000, "--ttl", "0s")
+    put(tool, "tagged", "b" * 5000, "--ttl", "0s", "-a", "best")
+    put(tool, "data", "c" * 5000, "--ttl", "0s")
+    put(tool, "model", "d" * 5000, "--input", "data")
+
+    planned = tool("gc").out
+    assert "would move old:v0 to the trash: its time was over" in planned
+    assert "keeps tagged:v0, though its time is over: alias best" in planned
+    assert "keeps data:v0, though its time is over: model:v0 was made from it" in planned
+    assert live(tool, "old") == [0]
+    done = tool("gc", "--apply").out
+    assert "moved old:v0 to the trash" in done
+    assert "keeps tagged:v0" in done
+    assert tool.json("log", "old", "--all")["versions"][0]["state"] == "trashed"
+    assert "would delete old:v0 for good" in tool("gc", "--trash-keep", "0s").out
+    (taken,) = tool.json("du", "old:v0")["versions"]
+    freed = tool.json("gc", "--apply", "--trash-keep", "0s")
+    assert [one["number"] for one in freed["moved"]["purged"]] == [0]
+    assert freed["deleted"]["bytes"] == taken["freed_bytes"] > 0
+    assert "for good" in tool.json("restore", "old:v0", code=3)["error"]["message"]
