@@ -11,18 +11,27 @@ SECOND_NS = 10**9
 DAY_NS = 86_400 * SECOND_NS
 NEVER = "never"
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 365 * 86_400}
-_SPAN = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)([smhdwy]))+", re.ASCII)
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdwy])", re.ASCII)
+_SECONDS = {
+    "s": 1,
+    "min": 60,
+    "h": 3600,
+    "d": 86_400,
+    "w": 7 * 86_400,
+    "mo": 30 * 86_400,
+    "y": 365 * 86_400,
+}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|min|h|d|w|mo|y)(?=[0-9]|$)", re.ASCII)
+_SPAN = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 _LONGEST_SECONDS = 1000 * 365 * 86_400
 
 Span = timedelta | int | float | str
 
 
 def parse_span(text: str) -> int:
-    """Return the nanoseconds that `text` names: `30d`, `12h`, `1d12h`, of s, m, h, d, w and y.
+    """Return the nanoseconds that `text` names: `30d`, `12h`, `1d12h`, of s, min, h, d, w, mo, y.
 
-    `m` are minutes, and a year has 365 days.
+    A month has 30 days and a year 365. `m` is refused: to some it is minutes, to others months, and
+    what is deleted by the wrong one may be gone.
 
     Raises:
         InvalidInputError: `text` is no span of time.
@@ -32,7 +41,7 @@ def parse_span(text: str) -> int:
         raise InvalidInputError(
             f"{text!r} is not a span of time",
             code=ErrorCode.INVALID_OPTION,
-            hint="write it like 30d, 12h or 2w (s, m for minutes, h, d, w, y)",
+            hint="write it like 30d, 12h or 6mo (s, min, h, d, w, mo, y)",
         )
     seconds = sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(joined))
     return _as_ns(seconds, text)
