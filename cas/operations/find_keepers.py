@@ -14,7 +14,7 @@ from cas.format.collection import listed_rows
 from cas.format.encoding import ID_BYTES
 from cas.format.manifest import Page
 from cas.model.durations import SECOND_NS
-from cas.model.entry import path_to_text
+from cas.model.entry import PageLocation, path_to_text
 from cas.model.ids import BlobId, SessionId
 from cas.objects.closure import ClosureReader, Unreadable
 from cas.objects.id_sets import Ids, no_ids, unite, view_sorted
@@ -23,6 +23,7 @@ from cas.objects.parts import StoreParts
 from cas.objects.versions import read_root_location
 from cas.operations.census import Census, CountedVersion, Name, VersionState
 from cas.operations.collection_outcomes import DEFAULT_GRACE_SECONDS
+from cas.operations.side_by_side import map_side_by_side
 from cas.operations.version_pages import VersionPages
 
 SHOWN_PATHS = 5
@@ -117,11 +118,13 @@ def find_keepers(
     found = [BlobKeepers(_look_at(parts, blob)) for blob in blobs]
     wanted = np.concatenate([no_ids(), *(_id_row(one.blob) for one in found)])
     in_purged = np.zeros(len(found), np.bool_)
+    versions = list(census.versions.values())
+    roots = map_side_by_side(parts, lambda one: _root_of(parts, census, one), versions)
     with ClosureReader(parts) as closures:
-        for one in census.versions.values():
-            root = read_root_location(
-                parts.backend, census.listings[one.record.artifact], one.record
-            )
+        if not parts.backend.capabilities.local:
+            # Many at a time, so that below everything is on this machine.
+            closures.of_locations(roots, unreadable=Unreadable.IGNORE)
+        for one, root in zip(versions, roots, strict=True):
             closure = closures.of_root(root, unreadable=Unreadable.IGNORE)
             needed = listed_rows(unite(closure.data_ids, closure.meta_ids), wanted)
             if one.state is VersionState.PURGED:
@@ -173,14 +176,23 @@ def _paths_in(
     """Return some files of a version that lie in a data blob, and how many others there are."""
     if not blob.key.startswith(f"{keys.BLOBS}/"):
         return (), 0
-    root = read_root_location(parts.backend, census.listings[one.record.artifact], one.record)
-    paths: list[str] = []
-    count = 0
-    for page in VersionPages(parts, one.record, root).iter_pages():
-        rows = _rows_in(page, blob.blob_id)
-        paths += [path_to_text(page.paths[row]) for row in rows[: SHOWN_PATHS - len(paths)]]
-        count += len(rows)
-    return tuple(paths), count - len(paths)
+    pages = VersionPages(parts, one.record, _root_of(parts, census, one))
+
+    def read() -> tuple[tuple[str, ...], int]:
+        paths: list[str] = []
+        count = 0
+        for page in pages.iter_pages():
+            rows = _rows_in(page, blob.blob_id)
+            paths += [path_to_text(page.paths[row]) for row in rows[: SHOWN_PATHS - len(paths)]]
+            count += len(rows)
+        return tuple(paths), count - len(paths)
+
+    return pages.following_moves(read)
+
+
+def _root_of(parts: StoreParts, census: Census, one: CountedVersion) -> PageLocation:
+    listing = census.listings[one.record.artifact]
+    return read_root_location(parts.backend, listing, one.record)
 
 
 def _rows_in(page: Page, blob_id: BlobId) -> list[int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from cas.errors import NotFoundError
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
 from cas.objects.versions import list_slots, read_root_location, unknown_artifact
@@ -110,7 +111,12 @@ def measure_usage(parts: StoreParts, ref: Ref | None) -> Usage:
     for one in counted:
         root = read_root_location(parts.backend, census.listings[one.record.artifact], one.record)
         pages = VersionPages(parts, one.record, root)
-        needs = space.needs_of(pages, root.blob_id.raw)
+        try:
+            needs = pages.following_moves(
+                lambda pages=pages: space.needs_of(pages, pages.location.blob_id.raw)  # type: ignore[misc]
+            )
+        except NotFoundError:
+            continue  # it was deleted for good and collected since the records were read
         measure.add(one, needs, is_wanted=one.name in wanted)
     return measure.usage()
 

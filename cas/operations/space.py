@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.format import keys
 from cas.format.blob import CHUNK_BYTES, BlobTable
 from cas.format.encoding import sortable_ids
 from cas.format.manifest import HOLE, Page, Root
 from cas.objects.blob_list import BlobList
 from cas.objects.id_sets import Ids, unite
 from cas.objects.parts import StoreParts
-from cas.operations.side_by_side import map_side_by_side
+from cas.objects.stored_blobs import list_stored_blobs
+from cas.objects.workers import Workers
+from cas.operations.side_by_side import READERS, map_side_by_side
 from cas.operations.version_pages import VersionPages
 
 Flags = NDArray[np.bool_]
@@ -77,16 +78,11 @@ class ListedBlobs:
     """Every blob that lies in the store, of data and of pages, with its size."""
 
     def __init__(self, parts: StoreParts) -> None:
-        found: list[tuple[bytes, int]] = []
-        for folder in (keys.BLOBS, keys.META):
-            for one in parts.backend.list_objects(folder):
-                blob_id = keys.parse_blob_key(one.key)
-                if blob_id is not None:
-                    found.append((blob_id.raw, one.size))
-        found.sort()
-        joined = b"".join(raw for raw, _ in found)
-        self._ids = sortable_ids(np.frombuffer(joined, np.uint8).reshape(-1, 32))
-        self.sizes = np.array([size for _, size in found], np.float64)
+        threads = 1 if parts.backend.capabilities.local else READERS
+        with Workers(threads, "cas-list") as workers:
+            stored = list_stored_blobs(parts.backend, workers)
+        self._ids = sortable_ids(stored.ids)
+        self.sizes = stored.sizes.astype(np.float64)
 
     def __len__(self) -> int:
         return len(self.sizes)

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+from contextlib import suppress
 
 import pytest
 from cas_tool import QuickTool
@@ -238,3 +239,35 @@ def test_every_command_that_asks_a_store_tells_what_it_asked(bare, words):
 
     lines = [line for line in finished.err.splitlines() if re.search(r": \d+ requests? \(", line)]
     assert len(lines) == 1
+
+
+def test_what_stands_against_a_deletion_is_shown_and_a_yes_is_enough(stored):
+    """On a terminal the question names the alias; a protected one takes --force all the same."""
+    stored("tag", "imagenet:v0", "best")
+    stored("put", "data", "other", "--input", "imagenet")
+    shown, code = answer_on_terminal(stored, b"y\n", "rm", "imagenet:v0")
+
+    assert code == 0
+    assert "best of imagenet points to v0" in shown
+    assert "other:v0 was made from imagenet:v0" in shown
+    stored("restore", "imagenet")
+    stored("tag", "--protect", "imagenet", "best")
+    shown, code = answer_on_terminal(stored, b"y\n", "rm", "imagenet:v0")
+    assert code == 10
+    assert "protected alias best" in shown
+    assert stored.json("show", "imagenet")["number"] == 0
+
+
+def answer_on_terminal(tool, answer: bytes, *words: str) -> tuple[str, int]:
+    """Run a command that asks on a terminal; return what stood there, and the exit code."""
+    ours, theirs = pty.openpty()
+    process = tool.start(*words, stdin=theirs, stdout=-1, stderr=theirs)
+    os.write(ours, answer)
+    process.communicate(timeout=60)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the end of a terminal is an error
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    return shown.decode(), process.returncode

@@ -194,3 +194,27 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
 
     assert (target.requests - before).put == 0
     assert target.artifacts() == []
+
+
+def test_a_protected_alias_of_the_target_stays_where_it_is(source, target, put):
+    """Even when aliases are to be moved; and the mark of the source's is not carried over."""
+    put(source, SOME, options=cas.PutOptions(provenance=False, aliases=("live", "best")))
+    source.protect("data", ["best"])
+    put(target, {b"other": b"other"}, options=cas.PutOptions(provenance=False, aliases=("live",)))
+    target.protect("data", ["live"])
+
+    outcome = source.copy("data", target, cas.CopyOptions(aliases=cas.AliasMode.MOVE))
+
+    assert [(one.aliases, one.kept_aliases) for one in outcome.versions] == [(("best",), ("live",))]
+    assert target.aliases("data") == {"best": 1, "live": 0}
+    assert target.protected_aliases("data") == ["live"]
+
+
+def test_a_copy_does_not_expire(source, target, put):
+    """How long a version is needed is a matter of each store: the copy may be the archive."""
+    put(source, SOME, options=cas.PutOptions(provenance=False, ttl="30d"))
+
+    source.copy("data", target)
+
+    assert source.version("data").expires_ns is not None
+    assert target.version("data").expires_ns is None
