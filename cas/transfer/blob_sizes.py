@@ -12,7 +12,7 @@ import threading
 TARGET_BLOB_BYTES = 64 << 20
 # What is asked for a blob costs as much as some 100 KiB; below this, that begins to count.
 SMALLEST_BLOB_BYTES = 4 << 20
-# While the line is unknown: at 10 Mbit/s, four at once take half a minute.
+# Until one was sent and the line is known: at 10 Mbit/s, four at once take half a minute.
 FIRST_BLOB_BYTES = 8 << 20
 # A blob is at most this share of what was packed before: so much is left to send in the end.
 SHARE_OF_PAST = 4
@@ -38,8 +38,9 @@ class BlobSizes:
         if self._is_local:
             return self._largest
         with self._lock:
-            target = max(FIRST_BLOB_BYTES, self._packed_bytes // SHARE_OF_PAST)
+            target = FIRST_BLOB_BYTES
             if self._speed is not None:
+                target = max(target, self._packed_bytes // SHARE_OF_PAST)
                 target = min(target, int(self._speed * UPLOAD_SECONDS))
             return min(self._largest, max(SMALLEST_BLOB_BYTES, target))
 

@@ -29,7 +29,9 @@ def test_on_this_machine_every_blob_has_the_target_size():
 
 def test_the_first_blobs_of_a_put_over_a_network_are_small():
     """Sending begins after 8 MiB, and at most a fifth is left to send when all is read."""
-    made = packed(BlobSizes(ROOMY, is_local=False), 1024 * MIB)
+    sizes = BlobSizes(ROOMY, is_local=False)
+    sizes.note_sent(8 * MIB, 0.1)
+    made = packed(sizes, 1024 * MIB)
 
     assert made[:4] == [8 * MIB] * 4
     assert made[-1] == 64 * MIB
@@ -37,6 +39,11 @@ def test_the_first_blobs_of_a_put_over_a_network_are_small():
     assert all(size <= max(8 * MIB, sum(made[:at]) // 4) for at, size in enumerate(made))
     # Sixteen is what 64 MiB each would take.
     assert len(made) <= 16 + 10
+
+
+def test_blobs_do_not_grow_before_one_was_sent():
+    """Much is read before a slow line has taken the first of them."""
+    assert set(packed(BlobSizes(ROOMY, is_local=False), 256 * MIB)) == {8 * MIB}
 
 
 @pytest.mark.parametrize(
@@ -70,9 +77,10 @@ def test_how_long_a_tiny_blob_takes_says_nothing_of_the_line():
     """It takes a round trip, whatever the line bears."""
     sizes = BlobSizes(ROOMY, is_local=False)
     sizes.note_packed(1024 * MIB)
+    sizes.note_sent(50 * MIB, 10)
     sizes.note_sent(1000, 0.3)
 
-    assert sizes.target_bytes == 64 * MIB
+    assert sizes.target_bytes == 50 * MIB
 
 
 @pytest.mark.parametrize("is_local", [False, True])
