@@ -41,6 +41,7 @@ HOME_VARIABLE = "CAS_HOME"
 _OWN = ("url", "options", "remote")
 _FILE_SETTINGS = frozenset({"credentials", "key_file", "ca_bundle"})
 _READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
+_ONE_SLASH = re.compile(r"\w[\w+.-]+:/")
 _USER_IN_URL = re.compile(r"\w+://[^/@:]*:[^/]*@")
 _VARIABLES = {
     "s3": ("AWS_",),
@@ -68,6 +69,7 @@ class StoreChoice:
         name: the name in a settings file under which the URL stands, or None.
         storage_options: arguments for the fsspec driver.
         warnings: what the user should know about the settings files that were read.
+        other_names: where no such name was given, the names in settings files, which may be meant.
     """
 
     url: str
@@ -77,6 +79,7 @@ class StoreChoice:
     # Not in the representation, which ends up in logs: it may hold credentials.
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +238,17 @@ def _resolve(
                 name=text,
                 storage_options=named.options,
             )
-    return StoreChoice(url=_absolute(text, base), source=source, origin=origin)
+    names = tuple(name for file in files for name in file.stores)
+    return StoreChoice(url=_absolute(text, base), source=source, origin=origin, other_names=names)
 
 
 def _absolute(url: str, base: Path) -> str:
     if "://" in url:
         return url
+    if _ONE_SLASH.match(url):
+        from cas.backend.open import refuse_misspelt  # 20 ms that only a mistake need spend
+
+        refuse_misspelt(url)
     return str((base / Path(url).expanduser()).absolute())
 
 

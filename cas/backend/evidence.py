@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _MAXIMUM_LINKS = 16  # an exception may be its own context
-_HTTP_URL = re.compile(r"https?://[^\s\"'<>/?]+")
+_HTTP_URL = re.compile(r"https?://[^\s\"'<>()/?]+")
 _LISTED_BUCKET = re.compile(r"b/[^/]+/o")
 _MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _FORBIDDEN = "Forbidden:"  # gcsfs raises a bare OSError with this for a 403

@@ -19,6 +19,7 @@ from cas.model.redaction import redact_text, remember_secrets, remember_url
 
 # Two letters at least: `C:\data` is a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
 # There the part before the @ is the container, not a user.
 _CONTAINER_SCHEMES = frozenset({"abfs", "abfss", "wasb", "wasbs"})
 _LOCAL_SCHEMES = frozenset({"file", "local"})
@@ -46,6 +47,7 @@ def open_backend(
         raise InvalidInputError("the URL of the store is empty", code=ErrorCode.INVALID_URL)
     match = _SCHEME.match(text)
     if match is None and "://" not in text:
+        refuse_misspelt(text)
         return LocalBackend(_expand(text), create_root=create)
     if match is None or "::" in text:
         raise InvalidInputError(
@@ -58,6 +60,22 @@ def open_backend(
     keep_secret(text, options)
     open_driver = partial(_open_driver, text, options, redact_url(text))
     return _open_natively(text, options, open_driver) or open_driver()
+
+
+def refuse_misspelt(text: str) -> None:
+    """Refuse `s3:/bucket`, which would be a folder called `s3:` here.
+
+    Raises:
+        InvalidInputError: it is a URL but for a slash (INVALID_URL).
+    """
+    match = _ONE_SLASH.match(text)
+    if match is not None:
+        meant = f"{match[1]}://{text[match.end() :]}"
+        raise InvalidInputError(
+            f"{redact_text(text)!r} is no URL, and hardly a folder",
+            code=ErrorCode.INVALID_URL,
+            hint=f"a URL has two slashes: {redact_url(meant)}; a folder is written ./{text}",
+        )
 
 
 def keep_secret(url: str, options: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ silence. Trying again is left to one place above.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.registry import known_implementations
 
 from cas.backend.driver_options import (
     AZURE_SCHEMES,
@@ -36,6 +38,7 @@ _EXTRAS = (
     | dict.fromkeys(AZURE_SCHEMES, "azure")
     | dict.fromkeys(SFTP_SCHEMES, "sftp")
 )
+_USUAL_SCHEMES = ("s3", "gs", "az", "sftp", "file")
 # botocore's 10 would queue the transfers that callers believe to be in flight.
 _S3_CONNECTIONS = 64
 _CONNECT_SECONDS = 5
@@ -77,7 +80,9 @@ def open_filesystem(
         if scheme in AZURE_SCHEMES and "with credentials" in str(error):
             raise missing_credentials(shown_url) from error
         raise InvalidInputError(
-            f"{shown_url} cannot be opened: {describe(error)}", code=ErrorCode.INVALID_URL
+            f"{shown_url} cannot be opened: {describe(error)}",
+            code=ErrorCode.INVALID_URL,
+            hint=_near(scheme, shown_url),
         ) from error
     except Exception as error:
         raise as_cas_error(error, shown_url) from error
@@ -148,6 +153,16 @@ def _try_once(filesystem: Any, scheme: str) -> None:
         elif scheme in AZURE_SCHEMES:
             # Four tries, with 90 s of sleep between them.
             filesystem.service_client._config.retry_policy.total_retries = 0  # noqa: SLF001 - the same
+
+
+def _near(scheme: str, shown_url: str) -> str | None:
+    """Return what may be meant, if nothing is of this scheme."""
+    if scheme in known_implementations:
+        return None
+    near = difflib.get_close_matches(scheme, _USUAL_SCHEMES, n=1, cutoff=0.5)
+    # No question mark right after a URL: what follows one is hidden as its query.
+    meant = f"perhaps {near[0]}{shown_url[len(scheme) :]} is meant; " if near else ""
+    return f"{meant}usual ones are {', '.join(f'{one}://' for one in _USUAL_SCHEMES)}"
 
 
 def _refused_option(error: TypeError, shown_url: str) -> InvalidInputError:

@@ -92,20 +92,9 @@ class Invocation:
         Raises:
             NotFoundError: there is none; the message tells who named it.
         """
-        choice = self.choice
-        try:
-            return self._open(choice, jobs, **soon)
-        except NotFoundError as error:
-            # With a cause it is the backend's: the bucket itself is not there.
-            if error.code is not ErrorCode.STORE_NOT_FOUND or error.__cause__ is not None:
-                raise
-            url = self.shown_url
-            raise NotFoundError(
-                f"there is no store at {url} ({_why(choice)})",
-                code=ErrorCode.STORE_NOT_FOUND,
-                # The name brings the options of its table along, the URL alone would not.
-                hint=f"cas init {choice.name or url}, or name another with --store, CAS_STORE or cas.toml",
-            ) from error
+        return self._open(
+            self.choice, jobs, ", or name another: --store, CAS_STORE, cas.toml", **soon
+        )
 
     def open_other_store(self, choice: StoreChoice, *, jobs: int | None = None) -> Store:
         """Open a store besides the one in force.
@@ -113,20 +102,7 @@ class Invocation:
         Raises:
             NotFoundError: there is none; the message tells who named it.
         """
-        try:
-            return self._open(choice, jobs)
-        except NotFoundError as error:
-            # With a cause it is the bucket that is not there, as above.
-            if error.code is not ErrorCode.STORE_NOT_FOUND or error.__cause__ is not None:
-                raise
-            from cas.settings import redact  # as above
-
-            url = redact(choice.url)
-            raise NotFoundError(
-                f"there is no store at {url} ({_why(choice)})",
-                code=ErrorCode.STORE_NOT_FOUND,
-                hint=f"cas init {choice.name or url}",
-            ) from error
+        return self._open(choice, jobs)
 
     def choose_other(self, text: str, *, option: str) -> StoreChoice:
         """Return the store that an option names: a URL, a folder, or a name in a settings file."""
@@ -206,14 +182,20 @@ class Invocation:
 
         return redact(self.choice.url)
 
-    def _open(self, choice: StoreChoice, jobs: int | None, **soon: Any) -> Store:
+    def _open(self, choice: StoreChoice, jobs: int | None, or_else: str = "", **soon: Any) -> Store:
         from cas.opening import begin_at  # as above
 
         options = replace(self._options(jobs), **soon)
         # The first requests are under way while the rest is imported.
         begun = begin_at(choice.url, choice.storage_options, options)
         INTERRUPTION.on_press(begun.stop_retrying)
-        store = cas.Store.finish(begun)
+        try:
+            store = cas.Store.finish(begun)
+        except NotFoundError as error:
+            # With a cause it is the backend's: the bucket itself is not there.
+            if error.code is not ErrorCode.STORE_NOT_FOUND or error.__cause__ is not None:
+                raise
+            raise _no_store(choice, or_else) from error
         self.count(store)
         return store
 
@@ -224,6 +206,22 @@ class Invocation:
         if jobs is not None:
             given["jobs"] = jobs
         return cas.StoreOptions(**given)
+
+
+def _no_store(choice: StoreChoice, or_else: str) -> NotFoundError:
+    from difflib import get_close_matches  # only errors need it
+
+    from cas.settings import redact  # as above
+
+    url = redact(choice.url)
+    near = get_close_matches(Path(choice.url).name, choice.other_names, n=2)
+    meant = f"did you mean {' or '.join(near)}? Else " if near else ""
+    return NotFoundError(
+        f"there is no store at {url} ({_why(choice)})",
+        code=ErrorCode.STORE_NOT_FOUND,
+        # The name brings the options of its table along, the URL alone would not.
+        hint=f"{meant}cas init {choice.name or url}{or_else}",
+    )
 
 
 def _why(choice: StoreChoice) -> str:

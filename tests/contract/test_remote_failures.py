@@ -137,8 +137,7 @@ def test_a_port_where_nobody_listens_is_unreachable(url, more):
     found = failure_of(url, options)
 
     assert found.code is ErrorCode.UNREACHABLE
-    assert address in str(found)
-    assert "the connection is refused" in str(found)
+    assert f"{address}: the connection is refused" in str(found)
 
 
 @by_either_driver

@@ -55,6 +55,9 @@ MISTAKES = [
     (["ls", "--store", "nowhere"], 3, "store-not-found", "cas init"),
     (["ls", "--store", "data"], 3, "store-not-found", "cas init"),
     (["ls", "--store", "frob://bucket/x"], 2, "invalid-url", "frob"),
+    (["ls", "--store", "gss://bucket/x"], 2, "invalid-url", "perhaps gs://bucket/x is meant"),
+    (["ls", "--store", "s3:/bucket/x"], 2, "invalid-url", "two slashes: s3://bucket/x;"),
+    (["init", "s3:/bucket/x"], 2, "invalid-url", "two slashes: s3://bucket/x;"),
     (["ls", "--store", "a::b://c"], 2, "invalid-url", "a::b"),
     (["completion", "tcsh"], 2, "invalid-option", "bash"),
 ]
@@ -140,6 +143,16 @@ def test_a_full_disk_is_one_line(stored):
     assert process.returncode == 7
     assert err.startswith(b"error: ")
     assert b"Traceback" not in err
+
+
+def test_a_name_that_nearly_is_a_stores_is_told(bare):
+    """It would be a folder here; the store of a settings file was meant."""
+    (bare.cwd / "cas.toml").write_text('[stores.prod]\nurl = "kept"\n')
+
+    bare("init")
+
+    for words in (["ls", "-s", "prd"], ["push", "--to", "prd"]):
+        assert "did you mean prod?" in bare(*words, code=3).err
 
 
 def test_an_error_names_the_working_folder_though_a_variable_holds_it(bare):
