@@ -1,4 +1,4 @@
-"""A relay in front of a server: notes the requests, can take the conditions out of them, or stall."""
+"""A relay in front of a server: notes the requests, takes conditions out of them, or fails some."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 CONDITIONS = frozenset({"if-none-match", "if-match"})
 PER_CONNECTION = frozenset({"connection", "expect", "transfer-encoding", "keep-alive"})
 
-
-STALL = 0
+# What may become of a request instead of an answer with a status: nothing at all, or it is carried
+# out and only the answer does not come.
+STALL, LOSE_ANSWER = 0, 1
 
 
 @dataclass(slots=True)
@@ -23,7 +24,8 @@ class Relay:
 
     Attributes:
         meddle: given method and path, tells what becomes of a request: None passes it on, a status
-            is answered without asking the server, `STALL` leaves it without an answer.
+            is answered without asking the server, `STALL` leaves it without an answer, and so does
+            `LOSE_ANSWER` once the server has answered.
         meddled: set once that happened to a request.
     """
 
@@ -49,7 +51,8 @@ def relay_to(endpoint: str, *, forgetful: bool = False) -> Iterator[Relay]:
         def pass_on(self) -> None:
             relay.requests.append((self.command, self.path))
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            if (fate := relay.meddle(self.command, self.path)) is not None:
+            fate = relay.meddle(self.command, self.path)
+            if fate not in (None, LOSE_ANSWER):
                 self.refuse(fate)
                 return
             headers = {n: v for n, v in self.headers.items() if n.lower() not in dropped}
@@ -60,6 +63,9 @@ def relay_to(endpoint: str, *, forgetful: bool = False) -> Iterator[Relay]:
                 content = answer.read()
             finally:
                 connection.close()
+            if fate == LOSE_ANSWER:
+                self.refuse(STALL)
+                return
             self.send_response_only(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in PER_CONNECTION | {"content-length"}:
