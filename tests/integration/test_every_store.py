@@ -180,6 +180,25 @@ def test_space_is_told_kept_by_rules_and_freed(shop, cas):
     assert (cas.cwd / "best-run" / "weights.bin").read_bytes() == random_content(21, 200_000)
 
 
+def test_a_version_goes_to_another_kind_of_store_and_comes_back(shop, cas, tree):
+    """Under its digest each time, and nothing is sent for what is there."""
+    files = shop.make_files("travelling")
+    cas("put", "travelling", "traveller", "-d", "about")
+    cas("init", "elsewhere")
+
+    there = cas.json("copy", "traveller", "--to", "./elsewhere")
+    again = cas.json("push", "traveller", "--to", "./elsewhere")
+    back = cas.json("pull", "traveller", "--from", "./elsewhere", "--as", "returned")
+    cas("get", "returned", "got-back")
+
+    (sent,), (kept,), (returned,) = (one["versions"] for one in (there, again, back))
+    assert (sent["created"], kept["created"], returned["created"]) == (True, False, True)
+    assert sent["digest"] == returned["digest"] == cas.json("show", "traveller")["digest"]
+    assert (again["sent_bytes"], returned["new_bytes"]) == (0, 0)
+    assert cas.json("show", "returned")["description"] == "about"
+    assert tree(cas.cwd / "got-back") == tree(files)
+
+
 def test_two_writers_at_once_both_publish(shop, cas):
     """Each gets a number of its own, and both versions are whole."""
     for name in ("left", "right"):
