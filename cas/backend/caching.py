@@ -66,6 +66,15 @@ class CachingBackend(ForwardingBackend):
             self._write(key, f"{start}-{stop}", content)
         return content
 
+    def get_anew(self, key: str, start: int, stop: int) -> bytes:
+        """Return bytes of an object as the storage has them, and keep those instead."""
+        content = self._backend.get(key, start, stop)
+        if key.startswith(self._prefixes) and stop - start <= LARGEST_ENTRY_BYTES:
+            with suppress(OSError):
+                self._path(key, _WHOLE).unlink()
+            self._write(key, f"{start}-{stop}", content)
+        return content
+
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Store an object, and keep it if it is small: whoever wrote it often reads it next."""
         self._backend.put(key, parts)

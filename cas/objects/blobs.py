@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
 from cas.backend.base import Backend
+from cas.backend.caching import CachingBackend
 from cas.compression.codec import decode
 from cas.environment import random_bytes
 from cas.errors import CorruptionError, ErrorCode, NotFoundError
@@ -35,6 +38,7 @@ from cas.model.ids import BlobId, SessionId
 from cas.objects.blob_list import BlobRef
 
 Buffer = bytes | bytearray | memoryview
+_Checked = TypeVar("_Checked")
 
 BLOB_KIND_DATA = 0
 BLOB_KIND_META = 1
@@ -145,8 +149,10 @@ class TableReader:
         table = self._known(ref)
         if table is not None:
             return table
-        content = read_range(self._backend, ref.id, ref.table_offset, ref.size)
-        return self._decode(ref, content)
+        key = keys.blob_key(ref.id)
+        return read_checked(
+            self._backend, key, ref.table_offset, ref.size, lambda tail: self._decode(ref, tail)
+        )
 
     def open(self, ref: BlobRef) -> BlobTable:
         """Return the table of a blob of which ranges will be read next; raises as `read` does.
@@ -158,8 +164,11 @@ class TableReader:
         table = self._known(ref)
         if table is not None:
             return table
-        content = read_range(self._backend, ref.id, 0, ref.size)
-        table = self._decode(ref, content[ref.table_offset :])
+
+        def check(whole: bytes) -> tuple[bytes, BlobTable]:
+            return whole, self._decode(ref, whole[ref.table_offset :])
+
+        content, table = read_checked(self._backend, keys.blob_key(ref.id), 0, ref.size, check)
         with self._lock:
             if ref.blob_id not in self._whole:
                 self._whole[ref.blob_id] = content
@@ -179,6 +188,20 @@ class TableReader:
         if content is not None and len(content) == ref.size:
             return content[start:stop]
         return read_range(self._backend, ref.id, start, stop)
+
+    def read_checked(
+        self, ref: BlobRef, start: int, stop: int, check: Callable[[bytes], _Checked]
+    ) -> _Checked:
+        """Return what `check` makes of bytes `start` to `stop` of a data blob.
+
+        See the function `read_checked`.
+        """
+        with self._lock:
+            content = self._whole.get(ref.blob_id)
+        if content is not None and len(content) == ref.size:
+            with suppress(CorruptionError):
+                return check(content[start:stop])
+        return read_checked(self._backend, keys.blob_key(ref.id), start, stop, check)
 
     def _known(self, ref: BlobRef) -> BlobTable | None:
         with self._lock:
@@ -214,15 +237,44 @@ def read_range(backend: Backend, blob_id: BlobId, start: int, stop: int) -> byte
     return _read_exactly(backend, key, start, stop)
 
 
+def read_checked(
+    backend: Backend, key: str, start: int, stop: int, check: Callable[[bytes], _Checked]
+) -> _Checked:
+    """Return what `check` makes of bytes `start` to `stop` of an object.
+
+    If it raises a `CorruptionError` they are read once more, past any cache, before that is passed
+    on: what went wrong on the way, or in a cache, is no damage of the store.
+
+    Raises:
+        CorruptionError: the object is missing, shorter than that, or `check` says so twice.
+    """
+    content = _read_exactly(backend, key, start, stop)
+    with suppress(CorruptionError):
+        return check(content)
+    return check(_whole_range(_read_anew(backend, key, start, stop), key, start, stop))
+
+
 def _read_exactly(backend: Backend, key: str, start: int, stop: int) -> bytes:
     try:
         content = backend.get(key, start, stop)
+        if len(content) != stop - start:
+            # Connections were seen to break without an error.
+            content = _read_anew(backend, key, start, stop)
     except NotFoundError as error:
         raise CorruptionError(
             f"{key} is missing",
             code=ErrorCode.MISSING_OBJECT,
             hint="restore it from another copy of the store, or put the data again",
         ) from error
+    return _whole_range(content, key, start, stop)
+
+
+def _read_anew(backend: Backend, key: str, start: int, stop: int) -> bytes:
+    anew = backend.get_anew if isinstance(backend, CachingBackend) else backend.get
+    return anew(key, start, stop)
+
+
+def _whole_range(content: bytes, key: str, start: int, stop: int) -> bytes:
     if len(content) != stop - start:
         raise CorruptionError(
             f"{key} ends early: {len(content)} of {stop - start} bytes at {start}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from cas.objects.blobs import (
     EncodedFrame,
     assemble_blob,
     decode_meta_frame,
+    read_checked,
     read_meta_range,
     write_blob,
 )
@@ -93,17 +95,13 @@ class PageReader:
         stop = start + location.length
         span = self._before_root
         content = span.slice(blob_id, start, stop) if span is not None else None
-        if content is None:
-            content = read_meta_range(self._backend, blob_id, start, stop)
-        raw = decode_meta_frame(blob_id, start, content)
-        if blake3(raw).digest() != location.page_id.raw:
-            raise CorruptionError(
-                f"{keys.meta_key(location.blob_id)} at {location.offset}: "
-                f"page is not {location.page_id.short}",
-                code=ErrorCode.DIGEST_MISMATCH,
-                hint="the store is damaged there; put the data again or restore the blob",
-            )
-        return bytes(raw)
+        if content is not None:
+            with suppress(CorruptionError):
+                return _check_page(location, content)
+        key = keys.meta_key(blob_id)
+        return read_checked(
+            self._backend, key, start, stop, lambda content: _check_page(location, content)
+        )
 
     def _cached(self, key: bytes) -> Page | Root | None:
         with self._lock:
@@ -117,6 +115,19 @@ class PageReader:
             self._cache[key] = page
             while len(self._cache) > self._cached_pages:
                 self._cache.popitem(last=False)
+
+
+def _check_page(location: PageLocation, content: bytes) -> bytes:
+    """Return the raw page of a frame."""
+    raw = decode_meta_frame(location.blob_id, location.offset, content)
+    if blake3(raw).digest() != location.page_id.raw:
+        raise CorruptionError(
+            f"{keys.meta_key(location.blob_id)} at {location.offset}: "
+            f"page is not {location.page_id.short}",
+            code=ErrorCode.DIGEST_MISMATCH,
+            hint="the store is damaged there; put the data again or restore the blob",
+        )
+    return bytes(raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from cas.backend.base import Backend
 from cas.errors import CorruptionError
+from cas.format import keys
 from cas.format.blob import BlobTable, frame_length
 from cas.model.progress import Cancel
-from cas.objects.blobs import EncodedFrame, TableReader, decode_data_frame, read_range
+from cas.objects.blobs import EncodedFrame, TableReader, decode_data_frame, read_checked
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.carry_batches import Batch, CarriedFile, iter_batches, name_file
 from cas.transfer.dedup import Deduplicator
@@ -121,6 +122,41 @@ class _Task:
     frames: dict[tuple[int, int], _Frame] = field(default_factory=dict)
     reads: list[tuple[int, Read]] = field(default_factory=list)
     size: int = 0
+
+
+class _FrameCheck:
+    """Verifies the frames of one read, and gives them to their task.
+
+    Attributes:
+        at: row of the chunk list at which it is, for whoever tells what is wrong.
+        fetched: bytes that came.
+    """
+
+    def __init__(self, task: _Task, blob: int, read: Read) -> None:
+        batch = task.found.batch
+        self._ref, self._table = batch.refs[blob], batch.tables[blob]
+        self._start = read.start
+        self._frames = [
+            (number, frame)
+            for number in range(read.first_frame, read.stop_frame)
+            if (frame := task.frames.get((blob, number))) is not None
+        ]
+        self.at = self._frames[0][1].row
+        self.fetched = 0
+
+    def __call__(self, content: bytes) -> None:
+        view, table = memoryview(content), self._table
+        self.fetched += len(content)
+        for number, frame in self._frames:
+            self.at = frame.row
+            start = int(table.frame_offsets[number]) - self._start
+            stored = int(table.frame_stored[number])
+            stop = start + frame_length(int(table.frame_chunks[number]), stored)
+            raw = decode_data_frame(
+                self._ref.blob_id, table, number, view[start:stop], frame.chunks
+            )
+            # A copy, lest a part of a frame keeps all that was read in memory.
+            frame.content = bytes(view[stop - stored : stop] if frame.is_whole else raw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,28 +292,13 @@ class Carrier:
         for blob, read in task.reads:
             if self._cancel.is_set():
                 break
-            ref, table = batch.refs[blob], batch.tables[blob]
-            frames = [
-                (number, frame)
-                for number in range(read.first_frame, read.stop_frame)
-                if (frame := task.frames.get((blob, number))) is not None
-            ]
-            at = frames[0][1].row
+            ref = batch.refs[blob]
+            check = _FrameCheck(task, blob, read)
             try:
-                content = memoryview(read_range(self._backend, ref.id, read.start, read.stop))
-                fetched += len(content)
-                for number, frame in frames:
-                    at = frame.row
-                    start = int(table.frame_offsets[number]) - read.start
-                    stored = int(table.frame_stored[number])
-                    stop = start + frame_length(int(table.frame_chunks[number]), stored)
-                    raw = decode_data_frame(
-                        ref.blob_id, table, number, content[start:stop], frame.chunks
-                    )
-                    # A copy, lest a part of a frame keeps all that was read in memory.
-                    frame.content = bytes(content[stop - stored : stop] if frame.is_whole else raw)
+                read_checked(self._backend, keys.blob_key(ref.id), read.start, read.stop, check)
             except CorruptionError as error:
-                raise name_file(error, batch.path_of(at)) from error
+                raise name_file(error, batch.path_of(check.at)) from error
+            fetched += check.fetched
         return fetched
 
     # -- packing

@@ -210,14 +210,20 @@ class Download:
     def _fetch(self, ref: BlobRef, table: BlobTable, read: Read, files: list[_Progressing]) -> None:
         if self._cancel.is_set():
             return
-        content = memoryview(self._tables.read_range(ref, read.start, read.stop))
-        with self._lock:
-            self.counts.fetched_bytes += len(content)
-        with self._working:
-            raws = _decode(ref.blob_id, table, read, content)
-            with self._placing if len(read.placements) > FEW_PLACEMENTS else nullcontext():
-                for placement in read.placements:
-                    self._place(files[placement.file], placement, table, raws)
+
+        def check(content: bytes) -> dict[int, memoryview]:
+            with self._lock:
+                self.counts.fetched_bytes += len(content)
+            with self._working:
+                return _decode(ref.blob_id, table, read, memoryview(content))
+
+        raws = self._tables.read_checked(ref, read.start, read.stop, check)
+        with (
+            self._working,
+            self._placing if len(read.placements) > FEW_PLACEMENTS else nullcontext(),
+        ):
+            for placement in read.placements:
+                self._place(files[placement.file], placement, table, raws)
 
     def _copy(
         self,

@@ -74,7 +74,25 @@ def _fetch(
     tables: TableReader, ref: BlobRef, table: BlobTable, read: Read, buffers: list[bytearray]
 ) -> None:
     """Get one range of a blob, and copy its chunks to where the files have them."""
-    content = memoryview(tables.read_range(ref, read.start, read.stop))
+    raws = tables.read_checked(
+        ref, read.start, read.stop, lambda content: _decode(ref, table, read, memoryview(content))
+    )
+    for one in read.placements:
+        offset, row = one.offset, one.first
+        while row < one.stop:
+            frame = int(table.chunk_frames[row])
+            last = min(one.stop, int(table.first_chunks[frame + 1])) - 1
+            start = int(table.chunk_starts[row])
+            stop = int(table.chunk_starts[last]) + int(table.chunk_lengths[last])
+            buffers[one.file][offset : offset + stop - start] = raws[frame][start:stop]
+            offset += stop - start
+            row = last + 1
+
+
+def _decode(
+    ref: BlobRef, table: BlobTable, read: Read, content: memoryview
+) -> dict[int, memoryview]:
+    """Return the raw bytes of the frames of a read that hold wanted chunks, all verified."""
     spans = [np.arange(p.first, p.stop, dtype=np.int64) for p in read.placements]
     chunks = np.unique(np.concatenate(spans))
     frames = table.chunk_frames[chunks]
@@ -86,13 +104,4 @@ def _fetch(
         wanted = chunks[frames == frame]
         raw = decode_data_frame(ref.blob_id, table, frame, content[start:stop], wanted)
         raws[frame] = memoryview(raw)
-    for one in read.placements:
-        offset, row = one.offset, one.first
-        while row < one.stop:
-            frame = int(table.chunk_frames[row])
-            last = min(one.stop, int(table.first_chunks[frame + 1])) - 1
-            start = int(table.chunk_starts[row])
-            stop = int(table.chunk_starts[last]) + int(table.chunk_lengths[last])
-            buffers[one.file][offset : offset + stop - start] = raws[frame][start:stop]
-            offset += stop - start
-            row = last + 1
+    return raws

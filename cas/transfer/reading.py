@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 
 import numpy as np
@@ -221,13 +221,9 @@ class ContentReader:
             ):
                 group.append(missing.pop(0))
             stop = _frame_stop(table, group[-1])
-            content = memoryview(self._tables.read_range(ref, begin, stop))
-            for frame in group:
-                a = int(table.frame_offsets[frame]) - begin
-                b = _frame_stop(table, frame) - begin
-                every = np.arange(table.first_chunks[frame], table.first_chunks[frame + 1])
-                raw = decode_data_frame(ref.blob_id, table, frame, content[a:b], every)
-                fetched[frame] = memoryview(raw)
+            fetched |= self._tables.read_checked(
+                ref, begin, stop, partial(_decode_group, ref, table, group)
+            )
         for frame, raw in fetched.items():
             self._keep(ref, frame, raw)
         found |= fetched
@@ -254,6 +250,19 @@ class ContentReader:
 def _frame_stop(table: BlobTable, frame: int) -> int:
     length = frame_length(int(table.frame_chunks[frame]), int(table.frame_stored[frame]))
     return int(table.frame_offsets[frame]) + length
+
+
+def _decode_group(
+    ref: BlobRef, table: BlobTable, group: Sequence[int], content: bytes
+) -> dict[int, memoryview]:
+    """Return the raw bytes of consecutive frames, verified."""
+    begin, view = int(table.frame_offsets[group[0]]), memoryview(content)
+    raws: dict[int, memoryview] = {}
+    for frame in group:
+        a, b = int(table.frame_offsets[frame]) - begin, _frame_stop(table, frame) - begin
+        every = np.arange(table.first_chunks[frame], table.first_chunks[frame + 1])
+        raws[frame] = memoryview(decode_data_frame(ref.blob_id, table, frame, view[a:b], every))
+    return raws
 
 
 class StoredFile(io.RawIOBase):

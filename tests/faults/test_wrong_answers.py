@@ -5,6 +5,7 @@ specs/protocol/backend.md says which of this is survived.
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from functools import partial
 
@@ -95,6 +96,24 @@ def test_no_answer_rests_on_a_wrong_read(told, question, fault):
             refused += error is not None
 
     assert refused > len(numbers)
+
+
+@pytest.mark.parametrize("fault", [Fault.CUT, Fault.WRONG])
+@pytest.mark.parametrize("question", ["get by number", "read one file", "compare"])
+def test_what_goes_wrong_on_the_way_is_no_damage(told, question, fault):
+    """A range of a page or blob that is cut short or changed is read once more, and is right."""
+    act = partial(QUESTIONS[question], told)
+    plan = FaultPlan()
+    right = act(told.store(told.faulty(plan)))
+    ranges = [
+        one.number for one in plan.log if one.kind in READS and re.search("/(blobs|meta)/", one.key)
+    ]
+    for number in ranges:
+        plan = FaultPlan(seed=number).fail_at(number, fault)
+
+        assert act(told.store(told.faulty(plan))) == right
+
+    assert ranges
 
 
 @pytest.mark.parametrize("fault", WRONG_READS)

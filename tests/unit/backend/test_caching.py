@@ -9,6 +9,8 @@ import pytest
 from cas.backend.caching import LARGEST_ENTRY_BYTES, CachingBackend
 from cas.backend.counting import RequestCounter
 from cas.backend.local import LocalBackend
+from cas.testing.fault_plan import Fault
+from cas.testing.faulty import FaultyBackend
 
 
 @pytest.fixture
@@ -114,3 +116,18 @@ def test_a_deleted_object_is_forgotten(counter: RequestCounter, cached: CachingB
     counter.put("index/a", [b"4567"])
 
     assert cached.get("index/a", 0, 4) == b"4567"
+
+
+def test_what_was_kept_wrongly_is_replaced_by_what_is_stored(
+    counter: RequestCounter, tmp_path: Path
+) -> None:
+    """An answer that was spoilt on its way into the cache does not come back from there."""
+    counter.put("meta/a", [b"right content"])
+    spoiling = FaultyBackend(counter).fail_nth("get", 1, Fault.WRONG)
+    cache = CachingBackend(spoiling, tmp_path / "cache", ["meta"])
+    spoilt = [cache.get("meta/a", 0, 5), cache.get("meta/a", 0, 5)]
+
+    anew = cache.get_anew("meta/a", 0, 5)
+
+    assert spoilt[0] == spoilt[1] != b"right"
+    assert [anew, cache.get("meta/a", 0, 5)] == [b"right", b"right"]

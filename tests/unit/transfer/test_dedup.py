@@ -200,7 +200,8 @@ def test_missing_and_damaged_tables_are_left_out_and_not_asked_for_again(backend
     loaded = [dedup.load([gone, damaged, good]), dedup.load([gone, damaged, good])]
 
     assert loaded == [2, 0]
-    assert tables_read(backend)[1:].count(key) == 1
+    # Once more at once, since what is wrong may have gone wrong on the way.
+    assert tables_read(backend)[1:].count(key) == 2
 
 
 def test_a_store_that_fails_is_not_taken_for_one_without_the_blob(backend, make):
