@@ -24,6 +24,7 @@ from cas.backend.base import (
     check_key,
     check_prefix,
 )
+from cas.backend.driver_options import SFTP_SCHEMES
 from cas.backend.drivers import (
     close_connections,
     conditional,
@@ -36,7 +37,8 @@ from cas.backend.drivers import (
 from cas.backend.evidence import is_missing_bucket
 from cas.backend.failures import as_cas_error
 from cas.backend.found import found_time
-from cas.backend.open_driver import open_filesystem
+from cas.backend.open_driver import open_filesystem, try_once
+from cas.backend.pipelined import read_pipelined, write_pipelined
 from cas.backend.walking import find_files
 from cas.environment import random_bytes
 from cas.errors import AlreadyExistsError, BackendError, ErrorCode
@@ -97,7 +99,10 @@ class FsspecBackend:
         limits = {"start": start, "end": stop} if start or stop is not None else {}
         path = self._path(check_key(key))
         try:
-            content = self._filesystem.cat_file(path, **limits)
+            if self._protocols & SFTP_SCHEMES:
+                content = read_pipelined(self._filesystem, path, start, stop)
+            else:
+                content = self._filesystem.cat_file(path, **limits)
         except Exception as error:
             if limits and is_past_the_end(error):
                 return b""
@@ -238,8 +243,12 @@ class FsspecBackend:
         staged = f"{staging}/{random_bytes(12).hex()}"
         filesystem.makedirs(staging, exist_ok=True)
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        filesystem.pipe_file(staged, content)
         try:
+            if self._protocols & SFTP_SCHEMES:
+                with filesystem.open(staged, "wb") as file:
+                    write_pipelined(file, content)
+            else:
+                filesystem.pipe_file(staged, content)
             filesystem.mv(staged, path)
         except BaseException:
             with suppress(Exception):  # a staged file that stays is never listed
@@ -281,7 +290,9 @@ class FsspecBackend:
 def _open_anew(
     driver: type[AbstractFileSystem], arguments: tuple[Any, ...], options: Mapping[str, Any]
 ) -> AbstractFileSystem:
-    return driver(*arguments, **{**options, "skip_instance_cache": True})
+    opened = driver(*arguments, **{**options, "skip_instance_cache": True})
+    try_once(opened)
+    return opened
 
 
 def _reopen(

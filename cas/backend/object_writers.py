@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fsspec import AbstractFileSystem
 
 from cas.backend.base import Buffer
+from cas.backend.pipelined import write_pipelined
 
 if TYPE_CHECKING:
     from cas.backend.places import Place
@@ -67,8 +68,8 @@ class MultipartWriter:
 class MovingWriter:
     """Written beside its target, then moved there. See `ObjectWriter`.
 
-    Takes the place's channel with it, and gives it back in the end: answers to writes that paramiko
-    did not wait for would be lost to another thread.
+    Takes the place's channel with it, and gives it back in the end: another thread would take
+    answers to what this one asked for.
     """
 
     def __init__(
@@ -86,14 +87,11 @@ class MovingWriter:
         self._filesystem = filesystem
         self._staged, self._target = names
         self._channel = channel
-        # Else it waits for an answer after each 32 KiB.
-        if set_pipelined := getattr(file, "set_pipelined", None):
-            set_pipelined(True)
 
     def write(self, content: Buffer) -> None:
         """Add bytes."""
         try:
-            self._file.write(content)
+            write_pipelined(self._file, content)
         except Exception as error:
             raise self._place.as_error(error, self._path, writing=True) from error
 

@@ -134,23 +134,25 @@ def _open(url: str, scheme: str, options: dict[str, Any]) -> tuple[AbstractFileS
         filesystem, root = GCSFileSystem(**options), GCSFileSystem._strip_protocol(url)  # noqa: SLF001 - what url_to_fs calls
     else:
         filesystem, root = url_to_fs(url, **options)
-    _try_once(filesystem, scheme)
+    try_once(filesystem)
     if scheme in S3_SCHEMES:
         # Makes no request, but says which options are wrong, and that a profile does not exist.
         filesystem.connect()
     return filesystem, root
 
 
-def _try_once(filesystem: Any, scheme: str) -> None:
-    """Turn off the repetitions for which a driver has no option."""
-    if scheme in S3_SCHEMES:
+def try_once(filesystem: Any) -> None:
+    """Turn off the repetitions for which a driver has no option; for each instance anew."""
+    protocols = filesystem.protocol
+    schemes = {protocols} if isinstance(protocols, str) else set(protocols)
+    if schemes & S3_SCHEMES:
         filesystem.retries = _ONCE
     with suppress(AttributeError):  # a later release may keep them elsewhere; then it only waits
-        if scheme in GCS_SCHEMES:
+        if schemes & GCS_SCHEMES:
             # Six tries, with 31 s of sleep between them.
             once = type(filesystem)._request.__wrapped__  # noqa: SLF001 - there is no public way
             filesystem._request = partial(once, filesystem)  # noqa: SLF001 - the same
-        elif scheme in AZURE_SCHEMES:
+        elif schemes & AZURE_SCHEMES:
             # Four tries, with 90 s of sleep between them.
             filesystem.service_client._config.retry_policy.total_retries = 0  # noqa: SLF001 - the same
 

@@ -23,6 +23,7 @@ from cas.backend.fsspec_backend import OBJECT_STORES
 from cas.backend.object_writers import MovingWriter, MultipartWriter, ObjectWriter
 from cas.backend.open import keep_secret, redact_url
 from cas.backend.open_driver import open_filesystem
+from cas.backend.pipelined import read_pipelined
 from cas.backend.retrying import RequestRunner
 from cas.backend.walking import find_files
 from cas.environment import random_bytes
@@ -151,7 +152,7 @@ class Place:
         def fetch() -> bytes:
             try:
                 if self._has_one_channel:
-                    return _read_pipelined(self._filesystem, full, start, stop)
+                    return read_pipelined(self._filesystem, full, start, stop)
                 return bytes(self._filesystem.cat_file(full, start=start, end=stop))
             except Exception as error:
                 if is_past_the_end(error):
@@ -301,17 +302,3 @@ class Place:
                 raise self.as_error(error, path, writing=writing) from error
 
         return self._runner.run(attempt, moved)
-
-
-def _read_pipelined(filesystem: AbstractFileSystem, path: str, start: int, stop: int) -> bytes:
-    """Return bytes of a file; asked for all at once, where the driver can, not 32 KiB at a time."""
-    with filesystem.open(path, "rb") as file:
-        if prefetch := getattr(file, "prefetch", None):  # paramiko's
-            stop = min(stop, file.stat().st_size)
-            if stop <= start:
-                return b""
-            file.seek(start)
-            prefetch(stop)
-        else:
-            file.seek(start)
-        return bytes(file.read(stop - start))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import pickle
 
 import pytest
 
 from cas.backend.driver_options import merge_options
+from cas.backend.fsspec_backend import open_fsspec_backend
 from cas.backend.open_driver import open_filesystem
 
 S3 = {"key": "test", "secret": "test", "endpoint_url": "http://127.0.0.1:1"}
@@ -28,6 +30,20 @@ def test_what_the_user_says_wins_at_any_depth():
         "list": [1],
     }
     assert options == {"deep": {"y": {"z": 2}}, "list": [1]}
+
+
+@pytest.mark.parametrize(("url", "options"), [("s3://b/x", S3), ("gs://b/x", {"token": "anon"})])
+def test_a_copy_in_another_process_tries_each_request_once_too(url, options, monkeypatch):
+    """A pickled backend and a forked one open their driver anew."""
+    pytest.importorskip("s3fs" if url.startswith("s3") else "gcsfs")
+    tried = []
+    monkeypatch.setattr("cas.backend.fsspec_backend.try_once", tried.append)
+
+    opened = open_fsspec_backend(url, options, shown_url=url)
+    pickle.loads(pickle.dumps(opened)).close()
+    opened.close()
+
+    assert len(tried) == 1
 
 
 def test_s3_tries_each_request_once_with_limits_and_no_cache():
