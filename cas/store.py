@@ -357,15 +357,27 @@ class Store(Upkeep):
         after = pin_version(self._parts, Ref.parse(new))
         return diff_versions(before, after, renames=renames)
 
-    def diff_folder(self, old: str, folder: PathLike, *, exclude: Sequence[str] = ()) -> Diff:
+    def diff_folder(
+        self,
+        old: str,
+        folder: PathLike,
+        *,
+        exclude: Sequence[str] = (),
+        source_options: Mapping[str, Any] | None = None,
+    ) -> Diff:
         """Compare a version with a local folder, which counts as the new side.
+
+        Or with what lies behind a URL such as `s3://bucket/raw`; `source_options` are for its
+        driver.
 
         Raises:
             NotFoundError: there is no such version or folder.
             IncompleteError: some files cannot be read.
         """
-        pinned = pin_version(self._parts, Ref.parse(old))
-        return diff_folder(self._parts, pinned, os.fspath(folder), exclude)
+        pinned, path = pin_version(self._parts, Ref.parse(old)), os.fspath(folder)
+        return diff_folder(
+            self._parts, pinned, path, exclude=exclude, source_options=source_options
+        )
 
 
 def _reopen(

@@ -107,12 +107,12 @@ def names_version(text: str) -> bool:
 
 
 def is_folder_argument(text: str) -> bool:
-    """Tell whether the second word of a diff is a local folder rather than a REF.
+    """Tell whether the second word of a diff is a local folder or a URL rather than a REF.
 
-    `./x`, `/x`, `~/x` always are; a bare word is if there is such a folder, and `word:latest`
+    `./x`, `/x`, `~/x`, `s3://x` always are; a bare word is if there is such a folder, and `word:latest`
     names the artifact then.
     """
-    if text.startswith((".", "/", "~")) or Path(text).is_absolute():
+    if text.startswith((".", "/", "~")) or "://" in text or Path(text).is_absolute():
         return True
     if names_version(text):
         try:

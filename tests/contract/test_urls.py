@@ -112,6 +112,29 @@ def test_objects_make_the_version_that_the_same_files_make(store, bucket, tmp_pa
     )
 
 
+def test_a_version_is_compared_with_objects(store, bucket, tmp_path, requests):
+    """By what they hold; what no object can have is not compared, other sizes are not read."""
+    folder = write_folder(tmp_path / "raw", FILES)
+    (folder / "link").symlink_to("a.txt")
+    (folder / "a.txt").chmod(0o755)
+    store.put(folder, "data")
+    url = bucket.fill("raw", FILES)
+    same = store.diff_folder("data", url, source_options=bucket.options)
+    requests.clear()
+    bucket.fill("raw", {"a.txt": b"alphA", "d/big": b"short", "new": b"another size"})
+
+    changed = store.diff_folder("data", url, source_options=bucket.options)
+
+    assert same.is_empty
+    assert [(one.kind, one.path) for one in changed.changes] == [
+        ("modified", "a.txt"),
+        ("modified", "d/big"),
+        ("added", "new"),
+    ]
+    assert "read a.txt" in requests
+    assert not {"read d/big", "read new"} & set(requests)
+
+
 def test_unchanged_objects_cost_a_listing(store, bucket, requests, monkeypatch):
     """The journal knows them by etag, size and time."""
     monkeypatch.setattr(journal, "RACY_NS", -(1 << 62))
