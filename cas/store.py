@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from cas.backend.base import Backend
 from cas.backend.counting import RequestCounts
@@ -17,30 +17,24 @@ from cas.model.names import ArtifactName, Ref
 from cas.model.units import KIB
 from cas.objects.parts import StoreParts
 from cas.opening import BegunStore, OpenedStore, StoreOptions, begin_at, create_at, open_on
-from cas.operations.collection_outcomes import (
-    CollectionOutcome,
-    CollectionPlan,
-    CollectOptions,
-)
-from cas.operations.compare_folder import diff_folder
-from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
-from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
-from cas.operations.diff import Diff, diff_versions
-from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome, PutPlan
+from cas.operations.outcomes import GetOptions, PutOptions
 from cas.operations.pinned import pin_version
-from cas.operations.plan_put import plan_put
-from cas.operations.put import put
-from cas.operations.show_history import (
-    ArtifactSummary,
-    VersionSummary,
-    live_aliases,
-    show_artifacts,
-    show_versions,
-)
-from cas.operations.sources import as_source
 from cas.settings import cache_folder
 from cas.upkeep import Upkeep
-from cas.version import Version
+
+# Each of these takes some milliseconds to load that commands of another kind need not spend.
+if TYPE_CHECKING:
+    from cas.operations.collection_outcomes import (
+        CollectionOutcome,
+        CollectionPlan,
+        CollectOptions,
+    )
+    from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
+    from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
+    from cas.operations.diff import Diff
+    from cas.operations.outcomes import GetOutcome, PutOutcome, PutPlan
+    from cas.operations.show_history import ArtifactSummary, VersionSummary
+    from cas.version import Version
 
 PathLike = str | os.PathLike[str]
 AnySource = PathLike | Sequence[PathLike] | BinaryIO
@@ -153,6 +147,7 @@ class Store(Upkeep):
         """
         # 30 ms, for importlib.metadata and others, that other commands need not spend.
         from cas.operations.diagnose import diagnose
+        from cas.operations.diagnosis import DiagnoseOptions
 
         options = options or DiagnoseOptions()
         cache_dir = Path(options.cache_dir or cache_folder(current_environ()))
@@ -226,11 +221,17 @@ class Store(Upkeep):
         """
         check_features(self.config, "write")
         options = options or PutOptions()
+        from cas.operations.put import put
+        from cas.operations.sources import as_source
+
         return put(self._parts, as_source(source, options), ArtifactName(name), options)
 
     def plan_put(self, source: AnySource, name: str, options: PutOptions | None = None) -> PutPlan:
         """Return what `put` would send, to the byte, without writing anything to the store."""
         options = options or PutOptions()
+        from cas.operations.plan_put import plan_put
+        from cas.operations.sources import as_source
+
         return plan_put(self._parts, as_source(source, options), ArtifactName(name), options)
 
     def copy(
@@ -256,6 +257,7 @@ class Store(Upkeep):
         check_features(target.config, "write")
         chosen = [refs] if isinstance(refs, str) else refs
         # Here and below: 10 to 20 ms that commands of another kind need not spend.
+        from cas.operations.copy_outcomes import CopyOptions
         from cas.operations.copy_version import copy_versions
 
         return copy_versions(self._parts, target.parts, chosen, options or CopyOptions())
@@ -265,6 +267,7 @@ class Store(Upkeep):
     ) -> CopyPlan:
         """Return what `copy` would send, reading no data and writing nothing."""
         chosen = [refs] if isinstance(refs, str) else refs
+        from cas.operations.copy_outcomes import CopyOptions
         from cas.operations.plan_copy import plan_copy
 
         return plan_copy(self._parts, target.parts, chosen, options or CopyOptions())
@@ -280,6 +283,7 @@ class Store(Upkeep):
         """
         check_features(self.config, "gc")
         # As for copies.
+        from cas.operations.collection_outcomes import CollectOptions
         from cas.operations.plan_collection import plan_collection
 
         return plan_collection(self._parts, options or CollectOptions())
@@ -297,6 +301,7 @@ class Store(Upkeep):
             BackendError: the storage failed; the next call goes on from there.
         """
         from cas.operations.collect_garbage import collect_garbage
+        from cas.operations.collection_outcomes import CollectOptions
 
         return collect_garbage(self._parts, options or CollectOptions())
 
@@ -309,6 +314,8 @@ class Store(Upkeep):
             NotFoundError: there is no such version, or it was deleted.
             InvalidInputError: the reference is malformed or names a path.
         """
+        from cas.version import Version
+
         return Version(self, pin_version(self._parts, Ref.parse(ref)))
 
     def get(self, ref: str, dest: PathLike, options: GetOptions | None = None) -> GetOutcome:
@@ -333,6 +340,8 @@ class Store(Upkeep):
 
     def artifacts(self) -> list[ArtifactSummary]:
         """Return the artifacts, by name."""
+        from cas.operations.show_history import show_artifacts
+
         return show_artifacts(self._parts)
 
     def versions(self, name: str, *, include_hidden: bool = False) -> list[VersionSummary]:
@@ -341,10 +350,14 @@ class Store(Upkeep):
         Raises:
             NotFoundError: there is no such artifact.
         """
+        from cas.operations.show_history import show_versions
+
         return show_versions(self._parts, ArtifactName(name), include_hidden=include_hidden)
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return where the aliases of an artifact point."""
+        from cas.operations.show_history import live_aliases
+
         return live_aliases(self._parts, ArtifactName(name))
 
     def diff(self, old: str, new: str, *, renames: bool = True) -> Diff:
@@ -353,6 +366,8 @@ class Store(Upkeep):
         Raises:
             NotFoundError: there is no such version.
         """
+        from cas.operations.diff import diff_versions
+
         before = pin_version(self._parts, Ref.parse(old))
         after = pin_version(self._parts, Ref.parse(new))
         return diff_versions(before, after, renames=renames)
@@ -374,6 +389,8 @@ class Store(Upkeep):
             NotFoundError: there is no such version or folder.
             IncompleteError: some files cannot be read.
         """
+        from cas.operations.compare_folder import diff_folder
+
         pinned, path = pin_version(self._parts, Ref.parse(old)), os.fspath(folder)
         return diff_folder(
             self._parts, pinned, path, exclude=exclude, source_options=source_options

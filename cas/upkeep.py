@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from cas.model.durations import Span
 from cas.model.names import ArtifactName, Ref
 from cas.objects.parts import StoreParts
-from cas.operations.move_alias import AliasMove, set_protection, tag, untag
-from cas.operations.show_history import protected_aliases
 
 # Each of these takes some milliseconds to load that commands of another kind need not spend.
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from cas.operations.explain import Explanation
     from cas.operations.keep_rules import KeepRules
     from cas.operations.measure_usage import Usage
+    from cas.operations.move_alias import AliasMove
     from cas.operations.plan_delete import DeletionPlan
     from cas.operations.prune import PruneOutcome, PrunePlan
 
@@ -39,6 +38,8 @@ class Upkeep:
             InvalidInputError: an alias is not allowed.
             RefusedError: one is protected, points elsewhere, and `force` is not set.
         """
+        from cas.operations.move_alias import tag
+
         return tag(self._parts, Ref.parse(ref), aliases, protect=protect, force=force)
 
     def untag(self, name: str, aliases: Sequence[str], *, force: bool = False) -> list[AliasMove]:
@@ -48,6 +49,8 @@ class Upkeep:
             NotFoundError: one of them is not set; then none is removed.
             RefusedError: one is protected and `force` is not set; likewise.
         """
+        from cas.operations.move_alias import untag
+
         return untag(self._parts, ArtifactName(name), aliases, force=force)
 
     def protect(
@@ -60,10 +63,14 @@ class Upkeep:
         Raises:
             NotFoundError: one of them is not set; then nothing is changed.
         """
+        from cas.operations.move_alias import set_protection
+
         return set_protection(self._parts, ArtifactName(name), aliases, protected=protected)
 
     def protected_aliases(self, name: str) -> list[str]:
         """Return which aliases of an artifact are protected."""
+        from cas.operations.show_history import protected_aliases
+
         return protected_aliases(self._parts, ArtifactName(name))
 
     # -- what goes
