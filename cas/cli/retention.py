@@ -61,7 +61,7 @@ def show_due(console: Console, plan: RetentionPlan) -> None:
     for one in plan.trash:
         console.detail(f"would move {one.artifact}:v{one.number} to the trash: {one.reason}")
     for one in plan.purge:
-        console.detail(f"would delete {one.artifact}:v{one.number} for good: {one.reason}")
+        console.detail(f"would purge {one.artifact}:v{one.number}: {one.reason}")
     _show_overdue(console, plan)
 
 
@@ -72,7 +72,7 @@ def show_moved(console: Console, outcome: RetentionOutcome) -> None:
         for alias in one.aliases:
             console.warning(f"{escape(alias)} points to {one.artifact}:v{one.number}")
     for due in outcome.purged:
-        console.detail(f"deleted {due.artifact}:v{due.number} for good: {due.reason}")
+        console.detail(f"purged {due.artifact}:v{due.number}: {due.reason}")
     _show_overdue(console, outcome.plan)
     _warn_missed(console, outcome.missed)
 

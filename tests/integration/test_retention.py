@@ -252,7 +252,7 @@ def test_a_collection_lets_go_of_what_is_due_and_says_what_stays(tool):
     assert "moved old:v0 to the trash" in done
     assert "keeps tagged:v0" in done
     assert tool.json("log", "old", "--all")["versions"][0]["state"] == "trashed"
-    assert "would delete old:v0 for good" in tool("gc", "--trash-keep", "0s").out
+    assert "would purge old:v0" in tool("gc", "--trash-keep", "0s").out
     (taken,) = tool.json("du", "old:v0")["versions"]
     freed = tool.json("gc", "--apply", "--trash-keep", "0s")
     assert [one["number"] for one in freed["moved"]["purged"]] == [0]
