@@ -47,7 +47,7 @@ def _blob_lines(blob: ExplainedBlob) -> Iterator[str]:
         for line in others:
             yield f"    {line}"
     for session in blob.sessions:
-        yield f"  announced by session {session}: a put under way, or one that died"
+        yield f"  announced by session {session}: a put or a reader at work, or one that died"
     if not blob.is_kept and blob.size is not None:
         when = "" if blob.due_ns is None else f", from {format_time(blob.due_ns)} on"
         yield f"  nothing keeps it: the next cas gc --apply deletes it{when}"
