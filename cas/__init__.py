@@ -59,7 +59,9 @@ if TYPE_CHECKING:
         PutPlan,
     )
     from cas.operations.plan_delete import DeletionPlan, PlannedDeletion
+    from cas.operations.plan_repack import BlobShare, RepackLimits, RepackPlan
     from cas.operations.prune import JudgedVersion, PruneOutcome, PrunePlan
+    from cas.operations.repack_outcomes import RepackOptions, RepackOutcome
     from cas.operations.retention import (
         DueVersion,
         OverdueVersion,
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
         RetentionPlan,
         RetentionPolicy,
     )
+    from cas.operations.revise import Revision, RevisionOutcome
     from cas.operations.show_history import ArtifactSummary, VersionSummary
     from cas.operations.trash import Missed, Trashed
     from cas.shortcuts import get, open, put
@@ -132,6 +135,9 @@ _MODULES = {
         "DeletionPlan",
         "PlannedDeletion",
     ),
+    "cas.operations.plan_repack": ("BlobShare", "RepackLimits", "RepackPlan"),
+    "cas.operations.repack_outcomes": ("RepackOptions", "RepackOutcome"),
+    "cas.operations.revise": ("Revision", "RevisionOutcome"),
     "cas.operations.expire": ("Expiry",),
     "cas.operations.retention": (
         "DueVersion",
@@ -169,6 +175,7 @@ __all__ = [
     "ArtifactSummary",
     "ArtifactUsage",
     "BackendError",
+    "BlobShare",
     "Brake",
     "BrakeKind",
     "Cancel",
@@ -220,9 +227,15 @@ __all__ = [
     "PutOutcome",
     "PutPlan",
     "RefusedError",
+    "RepackLimits",
+    "RepackOptions",
+    "RepackOutcome",
+    "RepackPlan",
     "RetentionOutcome",
     "RetentionPlan",
     "RetentionPolicy",
+    "Revision",
+    "RevisionOutcome",
     "Role",
     "Share",
     "SkippedFile",

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from cas.operations.measure_usage import Usage
     from cas.operations.move_alias import AliasMove
     from cas.operations.plan_delete import DeletionPlan
+    from cas.operations.plan_repack import RepackPlan
     from cas.operations.prune import PruneOutcome, PrunePlan
+    from cas.operations.repack_outcomes import RepackOptions, RepackOutcome
 
 
 class Upkeep:
@@ -167,3 +169,34 @@ class Upkeep:
         from cas.operations.explain import explain
 
         return explain(self._parts, what)
+
+    # -- repack
+
+    def plan_repack(self, options: RepackOptions | None = None) -> RepackPlan:
+        """Return which blobs a repack would empty, and what that frees, changing nothing.
+
+        Raises:
+            CorruptionError: a page or root is missing or damaged.
+            BackendError: the storage failed.
+        """
+        from cas.operations.repack import plan_repack
+        from cas.operations.repack_outcomes import RepackOptions
+
+        return plan_repack(self._parts, options or RepackOptions())
+
+    def repack(self, options: RepackOptions | None = None) -> RepackOutcome:
+        """Store anew what lives in blobs that are mostly dead, and lead versions there.
+
+        Versions keep their digests, and readers find the new places by themselves. The old blobs
+        are deleted by the next collections. Safe beside writers, readers, collectors and other
+        repacks.
+
+        Raises:
+            CorruptionError: a page or root is missing or damaged.
+            UnsupportedError: the storage does not keep two writers apart.
+            BackendError: the storage failed; the next repack goes on from there.
+        """
+        from cas.operations.repack import repack
+        from cas.operations.repack_outcomes import RepackOptions
+
+        return repack(self._parts, options or RepackOptions())

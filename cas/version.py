@@ -6,6 +6,7 @@ import fnmatch
 import io
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -245,6 +246,24 @@ class Version(Mapping[str, Entry]):
         """
         return open_buffered(open_content(self._store.parts, self._pinned, path), path)
 
+    @contextmanager
+    def pinned(self) -> Iterator[Version]:
+        """Keep what this version needs while it is read, though it is deleted for good meanwhile.
+
+        Gives the version to be read. Without a pin such a reading ends with an error that says so;
+        one that is only moved needs none. It writes below `sessions/`.
+
+        Raises:
+            NotFoundError: it was deleted for good already.
+            ConflictError: collections were faster every time.
+            BackendError: the storage failed, or does not let this user write.
+        """
+        # 10 ms that reading without a pin need not spend.
+        from cas.operations.hold_version import hold_version
+
+        with hold_version(self._store.parts, self._pinned) as held:
+            yield Version(self._store, held)
+
     # W&B and users' habit give `get` this meaning; a mapping's default lookup is `entry or other`.
     def get(  # type: ignore[override]
         self,
@@ -261,6 +280,9 @@ class Version(Mapping[str, Entry]):
         options = options or GetOptions()
         if include:
             options = replace(options, include=include)
+        if options.pin:
+            with self.pinned() as held:
+                return held.get(dest, replace(options, pin=False), path=path)
         return get(self._store.parts, self._pinned, path.strip("/"), dest, options)
 
     # -- Python

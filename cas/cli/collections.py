@@ -6,12 +6,20 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from cas.cli.render import Console, to_json
+from cas.cli.repacks import outcome_document, plan_document, show_repack, show_repack_plan
 from cas.cli.retention import show_due, show_moved
 from cas.cli.text import escape
 from cas.model.units import format_count, format_duration, format_size
 
 if TYPE_CHECKING:
-    from cas import CollectionOutcome, CollectionPlan, Share, Space
+    from cas import (
+        CollectionOutcome,
+        CollectionPlan,
+        RepackOutcome,
+        RepackPlan,
+        Share,
+        Space,
+    )
 
 _WHY = {
     "purged": "of deleted versions",
@@ -20,23 +28,33 @@ _WHY = {
 }
 
 
-def show_collection_plan(console: Console, plan: CollectionPlan) -> None:
-    """Print what a collection would do."""
+def show_collection_plan(
+    console: Console, plan: CollectionPlan, repack: RepackPlan | None = None
+) -> None:
+    """Print what a collection would do, and the repack before it if there is one."""
     if console.as_json:
-        console.document(_plan_document(plan))
+        beside = {} if repack is None else {"repack": plan_document(repack)}
+        console.document(_plan_document(plan) | beside)
     else:
         _show_parts(console, plan, verb="would delete")
+        if repack is not None:
+            show_repack_plan(console, repack)
         if plan.garbage.blobs or plan.dead_sessions:
             console.note("nothing was changed; to delete it: cas gc --apply")
     for brake in plan.brakes:
         console.warning(f"{escape(brake.message)} (--override {brake.kind.value})")
 
 
-def show_collection(console: Console, outcome: CollectionOutcome) -> None:
-    """Print what a collection did."""
+def show_collection(
+    console: Console, outcome: CollectionOutcome, repack: RepackOutcome | None = None
+) -> None:
+    """Print what a collection did, and the repack before it if there was one."""
     if console.as_json:
-        console.document(_outcome_document(outcome))
+        beside = {} if repack is None else {"repack": outcome_document(repack)}
+        console.document(_outcome_document(outcome) | beside)
         return
+    if repack is not None:
+        show_repack(console, repack)
     console.answer(f"deleted {_space(outcome.deleted)}, of {_space(outcome.plan.store)}")
     _show_shares(console, outcome.plan)
     _show_kept(console, outcome.plan)

@@ -29,6 +29,7 @@ _WORDS = {
     "plan": "planning",
     "get": "get",
     "copy": "copying",
+    "repack": "repacking",
 }
 # Phases of a collection, which moves no files.
 _COLLECTING = {

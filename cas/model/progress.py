@@ -12,8 +12,8 @@ class Progress:
     """How far an operation is. All sizes are bytes.
 
     Attributes:
-        phase: `scan`, `put`, `commit`, `plan`, `get`, `copy`; of a collection `recover`, `expire`,
-            `list`, `mark`, `condemn`, `delete`, `index`.
+        phase: `scan`, `put`, `commit`, `plan`, `get`, `copy`, `repack`; of a collection `recover`,
+            `expire`, `list`, `mark`, `condemn`, `delete`, `index`.
         total_files: files there are; 0 while unknown.
         done_files: files dealt with.
         total_bytes: logical bytes there are; 0 while unknown.

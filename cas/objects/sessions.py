@@ -58,6 +58,13 @@ class WriterSession:
         self._keys.append(key)
         self._backend.put(key, [encode_intent(intent)])
 
+    def keep_last(self, count: int) -> None:
+        """Delete all intents but the last ones. What cannot be deleted is left to a collector."""
+        while len(self._keys) > count:
+            with suppress(BackendError):
+                self._backend.delete(self._keys[0])
+            del self._keys[0]
+
     def abandon(self) -> None:
         """Leave the intents to a collector: this session's slot is not settled."""
         self._keys.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -67,6 +67,12 @@ def get_anywhere(
         CasError: as `get_to_url`, or as `get`.
         OSError: a local file cannot be written.
     """
+    if options.pin:
+        # A thread and what it needs, which other gets need not load.
+        from cas.operations.hold_version import hold_version
+
+        with hold_version(parts, version) as held:
+            return get_anywhere(parts, held, path, dest, replace(options, pin=False))
     if is_remote_url(dest):
         return get_to_url(parts, version, path, dest, options)
     if options.dest_options:

@@ -137,6 +137,8 @@ class GetOptions:
             when the reference was a digest.
         seeds: local files or folders to take bytes from, whatever their names, such as a copy of
             an earlier version; only what none of them holds is fetched.
+        pin: keep what the version needs in the store meanwhile, though it is deleted for good; see
+            `Store.pin`.
         dest_options: credentials, endpoints and the like for a target that is a URL.
         jobs: threads; None takes the store's.
     """
@@ -147,6 +149,7 @@ class GetOptions:
     outside_links: bool = False
     verify_files: bool | None = None
     seeds: tuple[str, ...] = ()
+    pin: bool = False
     dest_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     jobs: int | None = None
     progress: ProgressSink | None = None

@@ -7,14 +7,13 @@ next one goes on from there. Spec: specs/protocol/repack.md
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from cas.environment import monotonic_seconds
 from cas.errors import CorruptionError
 from cas.format.blob import frame_length
-from cas.model.progress import Cancel, ProgressSink
+from cas.model.progress import Cancel
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import decode_data_frame
 from cas.objects.collection_log import LogListing, condemned_by_open_runs, list_log
@@ -25,8 +24,9 @@ from cas.operations.guarantees import require_create_if_absent
 from cas.operations.measure_shares import data_shares, meta_shares
 from cas.operations.move_chunks import ChunkMover, LiveFeed
 from cas.operations.new_places import MovedChunks
-from cas.operations.plan_repack import RepackLimits, RepackPlan, choose_data, choose_meta
-from cas.operations.revise import Reviser, Revision, RevisionOutcome
+from cas.operations.plan_repack import RepackPlan, choose_data, choose_meta
+from cas.operations.repack_outcomes import RepackOptions, RepackOutcome
+from cas.operations.revise import Reviser, Revision
 from cas.operations.stored_tree import StoredTree
 from cas.operations.survey_places import Survey, survey_places
 from cas.transfer.carry_batches import CarriedFile
@@ -35,47 +35,6 @@ from cas.transfer.dedup import Facts
 from cas.transfer.plan import plan_reads
 from cas.transfer.relocation import Relocation
 from cas.transfer.stream import no_tree
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepackOptions:
-    """How a repack is done."""
-
-    limits: RepackLimits = field(default_factory=RepackLimits)
-    cancel: Cancel | None = None
-    progress: ProgressSink | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepackOutcome:
-    """What a repack did.
-
-    Attributes:
-        plan: what it meant to do, without the blobs that turned out to be damaged.
-        new_bytes: raw bytes of chunks that were stored anew.
-        sent_bytes: bytes sent: blobs, pages, roots, index segments.
-        revisions: what became of each version that was to get new places.
-        problems: damage that was met; what it touches was left as it is.
-    """
-
-    plan: RepackPlan
-    new_bytes: int
-    sent_bytes: int
-    revisions: tuple[Revision, ...]
-    problems: tuple[str, ...]
-    seconds: float
-
-    @property
-    def revised(self) -> int:
-        """How many versions got new places."""
-        return sum(one.outcome is RevisionOutcome.PUBLISHED for one in self.revisions)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all that was planned was done; else the next repack goes on."""
-        return not self.problems and not any(
-            one.outcome.is_worth_another_try for one in self.revisions
-        )
 
 
 def plan_repack(parts: StoreParts, options: RepackOptions) -> RepackPlan:

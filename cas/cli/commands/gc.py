@@ -20,6 +20,7 @@ cas gc
 cas gc --explain
 cas gc --apply
 cas gc --apply --grace 1d --override too-much
+cas gc --repack
 """
 _KEPT = "interrupted: nothing that is needed was deleted, and the next cas gc --apply goes on"
 
@@ -53,6 +54,15 @@ _KEPT = "interrupted: nothing that is needed was deleted, and the next cas gc --
     is_flag=True,
     help="Nobody else uses the store; for storages that keep no two writers apart.",
 )
+@click.option("--repack", is_flag=True, help="First empty blobs that are mostly dead.")
+@click.option(
+    "--repack-below",
+    metavar="PERCENT",
+    type=click.IntRange(1, 100),
+    default=50,
+    show_default=True,
+    help="Mostly dead: less than this is live.",
+)
 @click.option("-j", "--jobs", type=JOBS, help="Requests at once.")
 def command(cli: Invocation, *, apply: bool, **given: Any) -> None:
     """Tell which blobs nothing needs any more, and delete them with --apply.
@@ -62,20 +72,26 @@ def command(cli: Invocation, *, apply: bool, **given: Any) -> None:
     long enough is purged. It can run at any time, beside anything, several times at once; killed, the next run
     finishes it. A brake holds (exit 10) when something looks wrong; the message says what, and how
     to override it.
+
+    A blob goes when nothing in it is needed. With --repack, what lives in blobs that are mostly dead
+    is stored anew before, at most a tenth of the store in one run, and versions are led there; their
+    digests stay.
     """
     if not apply:
         with cli.open_store() as store, ProgressDisplay(cli.console) as display:
             plan = store.plan_collection(_options(given, progress=display.sink))
-        show_collection_plan(cli.console, plan)
+            repack_plan = store.plan_repack(_repack_options(given)) if given["repack"] else None
+        show_collection_plan(cli.console, plan, repack_plan)
         return
     with (
         cli.open_store() as store,
         stopped_by_ctrl_c(_KEPT) as cancel,
         ProgressDisplay(cli.console) as display,
     ):
-        options = _options(given, progress=display.sink, cancel=cancel)
-        outcome = store.collect_garbage(options)
-    show_collection(cli.console, outcome)
+        running = {"progress": display.sink, "cancel": cancel}
+        repacked = store.repack(_repack_options(given, **running)) if given["repack"] else None
+        outcome = store.collect_garbage(_options(given, **running))
+    show_collection(cli.console, outcome, repacked)
 
 
 def _options(given: dict[str, Any], **running: Any) -> cas.CollectOptions:
@@ -88,3 +104,8 @@ def _options(given: dict[str, Any], **running: Any) -> cas.CollectOptions:
         threads=given["jobs"],
         **running,
     )
+
+
+def _repack_options(given: dict[str, Any], **running: Any) -> cas.RepackOptions:
+    limits = cas.RepackLimits(live_share=given["repack_below"] / 100)
+    return cas.RepackOptions(limits=limits, **running)
