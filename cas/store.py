@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -317,6 +318,19 @@ class Store(Upkeep):
         from cas.version import Version
 
         return Version(self, pin_version(self._parts, Ref.parse(ref)))
+
+    def pin(self, ref: str) -> AbstractContextManager[Version]:
+        """Keep a version in the store for as long as the context lasts, whatever is deleted.
+
+        The context gives the version to be read. Long readings that must not end halfway need it;
+        a version that is only moved is followed without. It writes below `sessions/`.
+
+        Raises:
+            NotFoundError: there is no such version, or it was deleted.
+            ConflictError: collections were faster every time.
+            BackendError: the storage failed, or does not let this user write.
+        """
+        return self.version(ref).pinned()
 
     def get(self, ref: str, dest: PathLike, options: GetOptions | None = None) -> GetOutcome:
         """Write a version, or the part below the path in `ref`, into a folder.
