@@ -17,7 +17,7 @@ from cas.objects.blobs import (
 )
 from cas.objects.collection_log import list_log
 from cas.objects.sessions import WriterSession
-from cas.objects.versions import iter_kept, list_slots, read_root_location
+from cas.objects.versions import list_slots, read_kept, read_root_location
 from cas.operations.new_places import MovedChunks
 from cas.operations.version_pages import VersionPages
 from cas.transfer.relocation import STAYS, MovedBlob, Relocation
@@ -36,8 +36,9 @@ def needed_by(scene, *numbers):
     parts = scene.store().parts
     listing = list_slots(parts.backend, NAME)
     needed = set()
-    for record in iter_kept(parts.backend, listing):
-        if numbers and record.number not in numbers:
+    for number in numbers or listing.slots:
+        record = read_kept(parts.backend, listing, number)
+        if record is None:
             continue
         location = read_root_location(parts.backend, listing, record)
         pages = VersionPages(parts, record, location)

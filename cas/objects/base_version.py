@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cas.backend.base import Backend
+from cas.errors import CorruptionError, ErrorCode
 from cas.format.manifest import Root, find_page, root_page_location
 from cas.format.version import VersionRecord
 from cas.model.entry import PageLocation
@@ -85,15 +86,29 @@ class Surroundings:
 
 
 def read_surroundings(backend: Backend, pages: PageReader, artifact: ArtifactName) -> Surroundings:
-    """Read the log, the slots of an artifact and its newest visible version."""
-    log, listing, record = _look_around(backend, artifact)
-    if record is None:
-        return Surroundings(log, listing, None)
-    location = read_root_location(backend, listing, record)
-    root = pages.read_root(location)
-    locations = [root_page_location(root, row) for row in range(len(root.page_ids))]
-    by_id = {location.page_id.raw: location for location in locations}
-    return Surroundings(log, listing, BaseVersion(record, root, location, by_id))
+    """Read the log, the slots of an artifact and its newest visible version.
+
+    A version that is moved or purged between two of these steps is looked for again.
+
+    Raises:
+        CorruptionError: the newest version's root is missing though it was not moved, or damaged.
+    """
+    seen: PageLocation | None = None
+    while True:
+        log, listing, record = _look_around(backend, artifact)
+        if record is None:
+            return Surroundings(log, listing, None)
+        location = read_root_location(backend, listing, record)
+        try:
+            root = pages.read_root(location)
+        except CorruptionError as error:
+            if error.code is not ErrorCode.MISSING_OBJECT or location == seen:
+                raise
+            seen = location
+            continue
+        locations = [root_page_location(root, row) for row in range(len(root.page_ids))]
+        by_id = {location.page_id.raw: location for location in locations}
+        return Surroundings(log, listing, BaseVersion(record, root, location, by_id))
 
 
 def _look_around(

@@ -160,17 +160,14 @@ def iter_visible(backend: Backend, listing: SlotListing) -> Iterator[VersionReco
             yield record
 
 
-def iter_kept(backend: Backend, listing: SlotListing) -> Iterator[VersionRecord]:
-    """Yield the versions that keep what they need, those in the trash included, the lowest first.
-
-    Void slots and purged versions keep nothing.
+def read_kept(backend: Backend, listing: SlotListing, number: int) -> VersionRecord | None:
+    """Return a version that keeps what it needs, one in the trash included; None for what is void
+    or purged.
     """
-    for number in sorted(listing.slots):
-        if read_last_move(backend, listing, number) is MoveKind.PURGE:
-            continue
-        record = read_slot(backend, listing.artifact, number)
-        if isinstance(record, VersionRecord):
-            yield record
+    if read_last_move(backend, listing, number) is MoveKind.PURGE:
+        return None
+    record = read_slot(backend, listing.artifact, number)
+    return record if isinstance(record, VersionRecord) else None
 
 
 def read_root_location(

@@ -12,7 +12,7 @@ import numpy as np
 
 from cas.errors import CorruptionError
 from cas.format.session import Intent
-from cas.format.version import MoveKind, RevisionRecord, VersionRecord, VoidRecord
+from cas.format.version import RevisionRecord, VoidRecord
 from cas.model.entry import PageLocation
 from cas.model.names import ArtifactName
 from cas.objects.collection_log import LogAnswer, check_log, list_log
@@ -22,10 +22,9 @@ from cas.objects.sessions import WriterSession
 from cas.objects.versions import (
     list_slots,
     publish_revision,
-    read_last_move,
+    read_kept,
     read_revision,
     read_root_location,
-    read_slot,
 )
 from cas.operations.guarantees import require_create_if_absent
 from cas.operations.leave_slot import leave_slot
@@ -116,10 +115,8 @@ class Reviser:
         # P1. The log first: then all that the version needs is known with its stamp.
         log = list_log(self._backend)
         listing = list_slots(self._backend, artifact)
-        if read_last_move(self._backend, listing, number) is MoveKind.PURGE:
-            return blank
-        record = read_slot(self._backend, artifact, number)
-        if not isinstance(record, VersionRecord):
+        record = read_kept(self._backend, listing, number)
+        if record is None:
             return blank
         k = listing.revisions.get(number, 0) + 1
         location = read_root_location(self._backend, listing, record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,12 +13,18 @@ from cas.errors import NotFoundError
 from cas.format.manifest import root_page_location
 from cas.format.version import VersionRecord
 from cas.model.entry import PageLocation
-from cas.model.names import ArtifactName
 from cas.model.progress import Cancel
 from cas.objects.id_sets import Ids
 from cas.objects.live_chunks import LiveBlobs, LiveChunks
 from cas.objects.parts import StoreParts
-from cas.objects.versions import iter_kept, list_artifacts, list_slots, read_root_location
+from cas.objects.versions import (
+    SlotListing,
+    list_artifacts,
+    list_slots,
+    read_kept,
+    read_root_location,
+)
+from cas.operations.side_by_side import map_side_by_side
 from cas.operations.version_pages import VersionPages
 
 READ_THREADS = 16
@@ -61,18 +66,27 @@ def survey_places(parts: StoreParts, cancel: Cancel) -> Survey:
     """
     with ThreadPoolExecutor(READ_THREADS, thread_name_prefix="cas-survey") as pool:
         surveyor = _Surveyor(parts, pool, cancel)
-        for record, root in _iter_roots(parts):
+        for record, root in _kept_roots(parts):
             # Nothing is left to survey of a version that is purged meanwhile.
             with suppress(NotFoundError):
                 surveyor.add(record, root)
         return surveyor.survey()
 
 
-def _iter_roots(parts: StoreParts) -> Iterator[tuple[VersionRecord, PageLocation]]:
-    for artifact in list_artifacts(parts.backend):
-        listing = list_slots(parts.backend, ArtifactName(str(artifact)))
-        for record in reversed(list(iter_kept(parts.backend, listing))):
-            yield record, read_root_location(parts.backend, listing, record)
+def _kept_roots(parts: StoreParts) -> list[tuple[VersionRecord, PageLocation]]:
+    """Return the versions that are kept, and where the root of each lies."""
+    backend = parts.backend
+    artifacts = list_artifacts(backend)
+    listings = map_side_by_side(parts, lambda name: list_slots(backend, name), artifacts)
+    slots = [(listing, number) for listing in listings for number in listing.newest_first()]
+
+    def read(slot: tuple[SlotListing, int]) -> tuple[VersionRecord, PageLocation] | None:
+        record = read_kept(backend, *slot)
+        if record is None:
+            return None
+        return record, read_root_location(backend, slot[0], record)
+
+    return [one for one in map_side_by_side(parts, read, slots) if one is not None]
 
 
 class _Surveyor:

@@ -31,7 +31,7 @@ from cas.operations.repack import RepackOptions, plan_repack, repack
 from cas.testing.corpora import random_content, text_content
 from cas.testing.fault_plan import CRASHES, CrashError, Fault, FaultPlan
 from cas.testing.faulty import FaultyBackend
-from cas.testing.trees import Tree
+from cas.testing.trees import Tree, read_tree
 
 NAME = ArtifactName("data")
 PLAIN = cas.PutOptions(provenance=False)
@@ -401,6 +401,46 @@ def test_others_may_act_between_any_two_steps(make_filled, actor):
         assert ids_in(scene, "blobs", "meta") == needed_by(scene)
 
 
+def repack_and_collect(scene):
+    run(scene)
+    collect_beside(scene)
+
+
+def test_a_repack_and_a_collection_may_come_between_any_two_steps_of_a_put(make_filled):
+    """The put shares what the version before it has, wherever that lies by then, and is whole."""
+    tree = FEWER | {b"new": b"n" * 1000}
+    reached = 0
+    for number in range(1, 100):
+        scene = make_filled()
+        backend = Between(scene.truth, number, lambda scene=scene: repack_and_collect(scene))
+
+        outcome = scene.put(tree, backend)
+        collect_for_real(scene)
+
+        assert scene.held(outcome.ref) == tree
+        assert_whole(scene)
+        if backend._left > 0:
+            break
+        reached += 1
+    assert reached > 10
+
+
+def test_a_repack_and_a_collection_may_come_between_any_two_steps_of_a_get(make_filled):
+    """Wherever the get stands, it finds what it needs."""
+    reached = 0
+    for number in range(1, 100):
+        scene = make_filled()
+        backend = Between(scene.truth, number, lambda scene=scene: repack_and_collect(scene))
+
+        scene.store(backend).get("data:v1", scene.folder / "out")
+
+        assert read_tree(scene.folder / "out") == FEWER
+        if backend._left > 0:
+            break
+        reached += 1
+    assert reached > 5
+
+
 # -- readers and writers afterwards
 
 
@@ -426,7 +466,7 @@ def test_a_get_goes_on_through_a_repack(scene, seen):
 
     scene.store(scene.meddling("get", seen, act)).get("data:v1", scene.folder / "out")
 
-    assert cas.testing.trees.read_tree(scene.folder / "out") == FEWER
+    assert read_tree(scene.folder / "out") == FEWER
 
 
 class Later(SystemClock):

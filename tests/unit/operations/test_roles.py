@@ -134,6 +134,28 @@ def test_a_writer_needs_no_right_to_erase(objects, source, options, tmp_path):
     assert [key for key in objects if key.startswith("sessions/")] == []
 
 
+def test_a_writer_repacks_and_pins(objects, source, options, tmp_path):
+    """Both make objects, and delete none but intents; what is dead is left to a collector."""
+    init_store(PolicyBackend(policy_of("Writer"), objects), SystemClock(), chunk_average=1 << 16)
+    store = enter("Writer", objects, options)
+    for name in "cdefgh":
+        (source / name).write_bytes(name.encode() * 20_000)
+    store.put(source, "digits")
+    for name in "cdefgh":
+        (source / name).unlink()
+    store.put(source, "digits")
+    store.delete("digits:v0", now=True)
+    before = set(objects)
+
+    outcome = store.repack(cas.RepackOptions(limits=cas.RepackLimits(live_share=1.0)))
+    with store.pin("digits:v1") as version:
+        assert version.read("a") == b"alpha" * 1000
+
+    assert (len(outcome.plan.data), outcome.revised) == (1, 1)
+    assert before <= set(objects)
+    assert [key for key in objects if key.startswith("sessions/")] == []
+
+
 def test_a_reader_reads_and_no_more(objects, source, options, tmp_path):
     """Everything that shows; nothing that changes the store."""
     init_store(PolicyBackend(policy_of("Writer"), objects), SystemClock(), chunk_average=1 << 16)
@@ -147,6 +169,7 @@ def test_a_reader_reads_and_no_more(objects, source, options, tmp_path):
     assert store.usage().versions
     assert store.explain("digits:v0/a").blobs
     assert store.plan_delete("digits", now=True).versions
+    assert store.plan_repack().is_empty
     assert store.plan_prune("digits", cas.KeepRules(last=1)).going == ()
     assert plan_retention(store.parts, cas.RetentionPolicy()).purge == ()
     (source / "c").write_bytes(b"gamma")
