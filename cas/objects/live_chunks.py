@@ -43,7 +43,8 @@ class LiveBlobs:
 
     def chunks_of(self, row: int) -> Int64s:
         """Return which chunks of a blob are named, sorted."""
-        low, high = np.searchsorted(self._intervals >> _ROW_SHIFT, [row, row + 1])
+        edges = np.array([row, row + 1], np.uint64) << _ROW_SHIFT
+        low, high = np.searchsorted(self._intervals, edges)
         runs = (
             np.arange(packed >> 16 & 0xFFFF, packed & 0xFFFF, dtype=np.int64)
             for packed in self._intervals[low:high].tolist()
