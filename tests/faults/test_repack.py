@@ -503,3 +503,25 @@ def test_a_put_after_a_repack_builds_on_the_new_places(empty, remembers):
     collect(empty)
     assert empty.held(outcome.ref) == FEWER | {b"new": b"n" * 1000}
     assert empty.held("data:v1") == FEWER
+
+
+def test_a_journal_whose_blobs_are_gone_is_led_to_what_another_machine_published(empty):
+    """The log check finds them; the files that did not change are neither read nor sent again."""
+    source = empty.source(FULL)
+    put_later(empty, source)
+    empty.source(FEWER)
+    put_later(empty, source)
+    purge(empty, 0)
+    run(empty)
+    other = FEWER | {b"other": b"o" * 1000}
+    empty.store().put(empty.source(other, "other"), "data", PLAIN)
+    collect_for_real(empty)
+
+    empty.source(FEWER | {b"new": b"n" * 1000})
+    outcome = put_later(empty, source)
+
+    # The new file itself was stored by the try that the log check stopped.
+    assert (outcome.number, outcome.new_bytes, outcome.read_files) == (3, 0, 1)
+    collect_for_real(empty)
+    assert empty.held("data:v3") == FEWER | {b"new": b"n" * 1000}
+    assert empty.held("data:v2") == other
