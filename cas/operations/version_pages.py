@@ -134,7 +134,14 @@ class VersionPages:
         """Return page `number`, verified."""
 
         def read() -> Page:
-            return self._parts.pages.read_page(root_page_location(self._read_root(), number))
+            root = self._read_root()
+            if number >= len(root.page_ids):
+                raise CorruptionError(
+                    f"a revision of {self._record.artifact}:v{self._record.number} cuts its pages "
+                    f"otherwise than the one before",
+                    code=ErrorCode.MALFORMED_OBJECT,
+                )
+            return self._parts.pages.read_page(root_page_location(root, number))
 
         return self.following_moves(read)
 

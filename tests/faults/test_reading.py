@@ -271,3 +271,12 @@ def test_pages_at_a_new_place_are_compared_with_a_digest_that_was_typed(scene, f
     fresh = VersionPages(scene.store().parts, record, record.root, is_vouched=True)
     with pytest.raises(cas.CorruptionError, match="what its digest says"):
         list(fresh.iter_pages())
+
+
+def test_a_revision_with_fewer_pages_is_damaged(scene, first):
+    """Readers count on pages keeping their numbers."""
+    scene.put(first)
+    version = scene.store().version("data:v0")
+
+    with pytest.raises(cas.CorruptionError, match="cuts its pages otherwise"):
+        version._pages.page(1)
