@@ -50,11 +50,13 @@ class Capabilities:
         atomic_listing: a listing of at most 1,000 objects shows one moment. Where it is False,
             and for longer listings, list twice and take the union.
         local: objects are files of this machine; requests cost next to nothing.
+        deletes_many: many objects can be deleted in one request (`cas.backend.bulk`).
     """
 
     create_if_absent: bool
     atomic_listing: bool
     local: bool
+    deletes_many: bool = False
 
 
 class Backend(Protocol):

@@ -88,6 +88,13 @@ class CachingBackend(ForwardingBackend):
         with suppress(OSError):
             self._path(key, _WHOLE).unlink()
 
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects, here too."""
+        super().delete_many(keys)
+        for key in keys:
+            with suppress(OSError):
+                self._path(key, _WHOLE).unlink()
+
     def close(self) -> None:
         """Throw out what is over the limit; close the backend."""
         with self._lock:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from cas.backend.base import Backend, Buffer, StoredObject
+from cas.backend.bulk import can_delete_many
 from cas.backend.forwarding import ForwardingBackend
 
 
@@ -78,6 +79,11 @@ class RequestCounter(ForwardingBackend):
         """Remove an object."""
         self._count("delete")
         self._backend.delete(key)
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects; counts what may be one request as one."""
+        self._count("delete", 1 if can_delete_many(self._backend) else len(keys))
+        super().delete_many(keys)
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:
         """Return what is under a folder."""

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
+from cas.backend.bulk import delete_many
 
 
 class ForwardingBackend:
@@ -40,6 +41,10 @@ class ForwardingBackend:
     def delete(self, key: str) -> None:
         """Remove an object."""
         self._backend.delete(key)
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects, at most 1,000."""
+        delete_many(self._backend, keys)
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:
         """Return what is under a folder."""

@@ -59,6 +59,9 @@ def open_fsspec_backend(
     return FsspecBackend(filesystem, root, url=shown_url)
 
 
+_DELETES_MANY = frozenset({"s3", "s3a"})
+
+
 class FsspecBackend:
     """Objects below `root` of an fsspec filesystem. Safe for many threads, forks and pickling.
 
@@ -80,6 +83,8 @@ class FsspecBackend:
             create_if_absent=self._whole and sends_conditions(filesystem, self._protocols),
             atomic_listing=self._whole,
             local=False,
+            # Of the others some send one request for each object, some fail as a whole.
+            deletes_many=bool(self._protocols & _DELETES_MANY),
         )
 
     @property
@@ -150,6 +155,20 @@ class FsspecBackend:
         except Exception as error:
             if is_missing_bucket(error) or not is_absent(error):
                 raise self._read_error(error, key) from error
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects in one request; what the server leaves is not reported."""
+        paths = [self._path(check_key(key)) for key in keys]
+        if any(letter in path for path in paths for letter in "*?["):
+            raise BackendError(
+                f"{self._url}: the driver would take these keys for patterns",
+                code=ErrorCode.BACKEND_FAILED,
+            )
+        try:
+            self._filesystem.rm(paths)
+        except Exception as error:
+            if not is_absent(error):
+                raise self._as_error(error, keys[0]) from error
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:
         """Return what is under a folder; all pages are fetched before the first is returned."""

@@ -27,6 +27,7 @@ from cas.backend.base import (
     check_key,
     check_prefix,
 )
+from cas.backend.bulk import delete_many
 from cas.backend.failures import as_cas_error
 from cas.backend.found import as_ns
 from cas.backend.obstore_failures import (
@@ -38,7 +39,9 @@ from cas.backend.obstore_failures import (
 from cas.errors import AlreadyExistsError, ErrorCode, UnsupportedError
 
 LIST_PAGE = 1000
-_CAPABILITIES = Capabilities(create_if_absent=True, atomic_listing=True, local=False)
+_CAPABILITIES = Capabilities(
+    create_if_absent=True, atomic_listing=True, local=False, deletes_many=True
+)
 
 _Answer = TypeVar("_Answer")
 
@@ -135,6 +138,15 @@ class ObstoreBackend:
                 raise self._as_error(error, key, writing=True) from error
         except obstore.exceptions.BaseError as error:
             raise self._as_error(error, key, writing=True) from error
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects in one request."""
+        paths = [self._path(check_key(key)) for key in keys]
+        self._run(
+            keys[0],
+            lambda: obstore.delete(self._store, paths),
+            lambda instead: delete_many(instead, keys),
+        )
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:
         """Return what is under a folder; all pages are fetched before the first is returned."""

@@ -6,9 +6,11 @@ number of times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from cas.backend.base import Backend
+from cas.backend.bulk import MOST_AT_ONCE, can_delete_many, delete_many
 from cas.errors import BackendError, CorruptionError, ErrorCode
 from cas.format import keys
 from cas.objects.collection_log import LogListing, list_log
@@ -46,7 +48,7 @@ def delete_dead(
         there = listed.rows(listed.among(dead))
         if len(there) == 0:
             return Space(blobs, size)
-        workers.run(backend.delete, there.keys())
+        _delete(backend, workers, there.keys())
         blobs, size = blobs + len(there), size + there.bytes
         listed = list_stored_blobs(backend, workers)
     if listed.among(dead).any():
@@ -56,6 +58,23 @@ def delete_dead(
             hint="run cas gc --apply again later; it goes on where this ended",
         )
     return Space(blobs, size)
+
+
+def _delete(backend: Backend, workers: Workers, keys_there: Iterator[str]) -> None:
+    """Delete objects in whatever order, by the thousand where that can be done."""
+    if not can_delete_many(backend):
+        workers.run(backend.delete, keys_there)
+        return
+
+    def delete_some(some: Sequence[str]) -> None:
+        try:
+            delete_many(backend, some)
+        except BackendError:
+            # Not every server has that request; and one that failed is tried again one by one.
+            for key in some:
+                backend.delete(key)
+
+    workers.run(delete_some, iter(lambda: list(islice(keys_there, MOST_AT_ONCE)), []))
 
 
 def end_open_runs(

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cas.backend.base import Backend, StoredObject, create_confirmed
+from cas.backend.bulk import delete_many
 from cas.backend.probe import probe_create_if_absent
 from cas.errors import AlreadyExistsError, ErrorCode, InvalidInputError, NotFoundError
 
@@ -141,6 +142,16 @@ class ObjectContract:
             StoredObject("file", 1),
             StoredObject("folder/here", 1),
         ]
+
+    def test_many_objects_are_deleted_as_one_is(self, backend: Backend) -> None:
+        """Those that are not there do not matter, and their neighbours stay."""
+        for number in range(5):
+            backend.put(f"folder/{number}", [b"x"])
+
+        delete_many(backend, [f"folder/{number}" for number in (0, 1, 3, 7)])
+
+        left = sorted(one.key for one in backend.list_objects("folder"))
+        assert left == ["folder/2", "folder/4"]
 
     def test_odd_keys_are_kept_as_they_are(self, backend: Backend) -> None:
         """Percent signs, spaces, letters of any language and dots come back unchanged."""
