@@ -156,6 +156,24 @@ def test_a_writer_repacks_and_pins(objects, source, options, tmp_path):
     assert [key for key in objects if key.startswith("sessions/")] == []
 
 
+def test_only_a_collector_erases(objects, source, options):
+    """It frees what a writer purged, whom the first delete would be refused."""
+    init_store(PolicyBackend(policy_of("Writer"), objects), SystemClock(), chunk_average=1 << 16)
+    writer = enter("Writer", objects, options)
+    writer.put(source, "digits")
+    writer.delete("digits:v0", now=True)
+    erase = cas.CollectOptions(overrides=frozenset({cas.BrakeKind.TOO_MUCH}))
+
+    with pytest.raises(BackendError) as caught:
+        writer.collect_garbage(erase)
+    freed = enter("Collector", objects, options).collect_garbage(erase)
+
+    assert caught.value.code is ErrorCode.ACCESS_DENIED
+    assert freed.deleted.blobs == 2
+    assert freed.ended_runs == (1,)
+    assert [key for key in objects if key.startswith(("blobs/", "meta/"))] == []
+
+
 def test_a_reader_reads_and_no_more(objects, source, options, tmp_path):
     """Everything that shows; nothing that changes the store."""
     init_store(PolicyBackend(policy_of("Writer"), objects), SystemClock(), chunk_average=1 << 16)
@@ -172,6 +190,7 @@ def test_a_reader_reads_and_no_more(objects, source, options, tmp_path):
     assert store.plan_repack().is_empty
     assert store.plan_prune("digits", cas.KeepRules(last=1)).going == ()
     assert plan_retention(store.parts, cas.RetentionPolicy()).purge == ()
+    assert store.plan_collection().garbage.blobs == 0
     (source / "c").write_bytes(b"gamma")
     with pytest.raises(BackendError) as caught:
         store.put(source, "digits")
