@@ -25,6 +25,7 @@ from cas.format.manifest import (
 )
 from cas.format.version import VersionRecord
 from cas.model.entry import PageLocation
+from cas.model.progress import Cancel
 from cas.objects.id_sets import GrowingSet, Ids, ids_of, no_ids, sort_ids
 from cas.objects.page_notes import PageNotes
 from cas.objects.parts import StoreParts
@@ -69,14 +70,17 @@ class ClosureReader:
     Args:
         threads: how many pages are read at once; 1 reads one after the other in the calling thread.
             None takes what suits the storage.
+        cancel: stops a search.
     """
 
-    def __init__(self, parts: StoreParts, *, threads: int | None = None) -> None:
+    def __init__(
+        self, parts: StoreParts, *, threads: int | None = None, cancel: Cancel | None = None
+    ) -> None:
         self._parts = parts
         self._notes = PageNotes(parts.state_dir, parts.config.store_id)
         if threads is None:
             threads = parts.jobs if parts.backend.capabilities.local else READERS
-        self._workers = Workers(threads, "cas-closure")
+        self._workers = Workers(threads, "cas-closure", cancel)
 
     def of_root(
         self, location: PageLocation, *, unreadable: Unreadable = Unreadable.STOP

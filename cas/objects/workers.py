@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Self, TypeVar
 
+from cas.model.progress import Cancel
+
 # So many items wait at most, however many there are in all.
 _BATCH = 1024
 
@@ -15,9 +17,14 @@ _Answer = TypeVar("_Answer")
 
 
 class Workers:
-    """Some threads, started when they are needed. With one thread everything is sequential."""
+    """Some threads, started when they are needed. With one thread everything is sequential.
 
-    def __init__(self, threads: int, name: str) -> None:
+    Args:
+        cancel: where it is set, no further item is begun, and `Cancelled` is raised.
+    """
+
+    def __init__(self, threads: int, name: str, cancel: Cancel | None = None) -> None:
+        self._cancel = cancel
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name) if threads > 1 else None
 
     def map(self, act: Callable[[_Item], _Answer], items: Iterable[_Item]) -> Iterator[_Answer]:
@@ -25,6 +32,7 @@ class Workers:
 
         What an act raises is raised in its place, after those before it.
         """
+        act = self._until_cancelled(act)
         if self._pool is None:
             yield from map(act, items)
             return
@@ -36,6 +44,17 @@ class Workers:
         """Do the act with every item."""
         for _ in self.map(act, items):
             pass
+
+    def _until_cancelled(self, act: Callable[[_Item], _Answer]) -> Callable[[_Item], _Answer]:
+        cancel = self._cancel
+        if cancel is None:
+            return act
+
+        def checked(item: _Item) -> _Answer:
+            cancel.check()
+            return act(item)
+
+        return checked
 
     def close(self) -> None:
         """End the threads."""

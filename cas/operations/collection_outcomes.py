@@ -32,7 +32,7 @@ class CollectOptions:
         kept_runs: records of so many runs stay in the log.
         run_ids: blobs that one run takes at most.
         progress: told how far it is.
-        cancel: stops it, between two steps.
+        cancel: stops it, before the next request.
     """
 
     grace_seconds: float = DEFAULT_GRACE_SECONDS

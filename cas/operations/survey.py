@@ -33,8 +33,8 @@ class Survey:
         self.options = options
         self.backend = parts.backend
         self.grace = Grace(parts, options.grace_seconds)
-        self.workers = Workers(threads, "cas-gc")
-        self.closures = ClosureReader(parts, threads=threads)
+        self.workers = Workers(threads, "cas-gc", options.cancel)
+        self.closures = ClosureReader(parts, threads=threads, cancel=options.cancel)
         self.live = LiveSearch(
             parts,
             self.workers,

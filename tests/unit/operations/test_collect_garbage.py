@@ -367,3 +367,23 @@ def test_versions_that_are_due_go_first(backend):
     assert [one.number for one in gone.moved.purged] == [0]
     assert gone.deleted.blobs > 0
     assert_clean(backend)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_collection_stops_when_it_is_asked_to(backend, threads):
+    """Before the next request; its run is abandoned, and nothing that is needed is gone."""
+    purge(backend, 0)
+    cancel = cas.Cancel()
+
+    class Stopping(ForwardingBackend):
+        def create(self, key, content):
+            super().create(key, content)
+            cancel.set()
+
+    with pytest.raises(cas.Cancelled):
+        collect(Stopping(backend), replace(AT_ONCE, threads=threads, cancel=cancel))
+
+    assert list_log(backend).runs == {1: frozenset({"condemn", "verdict"})}
+    assert held(backend, "data:v1") == TREES[1]
+    assert collect(backend).ended_runs == (1,)
+    assert_clean(backend)
