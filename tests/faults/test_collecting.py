@@ -7,10 +7,10 @@ from contextlib import suppress
 import pytest
 from collected import NAME, assert_clean, assert_whole, collect, copied, littered
 
-from cas.errors import BackendError
+from cas.errors import BackendError, CasError, RefusedError
 from cas.format.version import VoidRecord
 from cas.objects.versions import read_slot
-from cas.testing.fault_plan import CRASHES, LOSSES, CrashError, Fault, FaultPlan
+from cas.testing.fault_plan import CRASHES, LOSSES, WRONG_READS, CrashError, Fault, FaultPlan
 from cas.testing.faulty import FaultyBackend
 
 
@@ -81,5 +81,40 @@ def test_any_lost_reply_costs_at_most_another_run(litter, fault):
 
         collect(backend)
 
+        assert_whole(backend)
+        assert_clean(backend)
+
+
+def test_any_one_listing_that_is_cut_short_loses_nothing(litter):
+    """Half of what there is, and not a word: two looks, and the brakes, stand before the data."""
+    watching = FaultyBackend(copied(litter))
+    collect(watching)
+    listings = [one.number for one in watching.log if one.kind.startswith("list")]
+    assert len(listings) > 20
+    for number in listings:
+        backend = copied(litter)
+
+        with suppress(RefusedError, BackendError):
+            collect(FaultyBackend(backend).fail_at(number, Fault.SHORT))
+
+        assert_whole(backend)
+        collect(backend)
+        assert_whole(backend)
+        assert_clean(backend)
+
+
+@pytest.mark.parametrize("fault", WRONG_READS)
+def test_any_one_read_that_is_answered_wrongly_loses_nothing(litter, fault):
+    """Records have checksums, pages are hashed, and what cannot be read stops it."""
+    watching = FaultyBackend(copied(litter))
+    collect(watching)
+    for number in [one.number for one in watching.log if one.kind == "get"]:
+        backend = copied(litter)
+
+        with suppress(CasError):
+            collect(FaultyBackend(backend).fail_at(number, fault))
+
+        assert_whole(backend)
+        collect(backend)
         assert_whole(backend)
         assert_clean(backend)
