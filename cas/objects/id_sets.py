@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cas.format.collection import listed_rows
 from cas.format.encoding import ID_BYTES, sortable_ids
+from cas.format.segment import chunk_keys
 
 Ids = NDArray[np.uint8]
 
@@ -30,7 +31,21 @@ def view_sorted(joined: bytes) -> Ids:
 
 def sort_ids(ids: Ids) -> Ids:
     """Return the set of the ids in rows of any order, some perhaps twice."""
-    return np.unique(sortable_ids(ids)).view(np.uint8).reshape(-1, ID_BYTES)
+    rows = np.ascontiguousarray(ids)
+    # Ids are hashes: sorting them by their first eight bytes sorts them, at a tenth of the time.
+    heads = chunk_keys(rows)
+    order = np.argsort(heads, kind="stable")
+    rows, heads = rows[order], heads[order]
+    again = np.flatnonzero(heads[1:] == heads[:-1]) + 1
+    if len(again) == 0:
+        return rows
+    kept = np.ones(len(rows), np.bool_)
+    kept[again] = (rows[again] != rows[again - 1]).any(axis=1)
+    rows, heads = rows[kept], heads[kept]
+    if (heads[1:] == heads[:-1]).any():
+        # Different ones that begin alike: none by chance, but somebody may have made them.
+        return np.unique(sortable_ids(rows)).view(np.uint8).reshape(-1, ID_BYTES)
+    return rows
 
 
 def unite(*sets: Ids) -> Ids:

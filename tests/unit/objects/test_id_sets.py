@@ -6,7 +6,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cas.objects.id_sets import GrowingSet, ids_of, no_ids, unite, within, without
+from cas.objects.id_sets import (
+    GrowingSet,
+    ids_of,
+    no_ids,
+    sort_ids,
+    unite,
+    within,
+    without,
+)
 
 IDS = st.integers(0, 40).map(lambda number: bytes([number % 7] * 31 + [number]))
 SETS = st.frozensets(IDS, max_size=20)
@@ -46,3 +54,11 @@ def test_a_growing_set_holds_what_was_added(batches, asked):
 def test_no_sets_unite_to_none():
     """The empty set has rows of 32 bytes, too."""
     assert unite().shape == no_ids().shape == (0, 32)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=1), max_size=40))
+def test_ids_that_begin_with_different_bytes_are_sorted_too(heads):
+    """As hashes do; some of them twice."""
+    ids = np.frombuffer(b"".join(head + bytes(31) for head in heads), np.uint8).reshape(-1, 32)
+
+    assert members(sort_ids(ids)) == {head + bytes(31) for head in heads}
