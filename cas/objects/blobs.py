@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -133,6 +133,7 @@ class TableReader:
         self._chunks = 0
         self._whole: OrderedDict[bytes, bytes] = OrderedDict()
         self._whole_bytes = 0
+        self._turns: dict[bytes, threading.Lock] = {}
 
     @property
     def is_local(self) -> bool:
@@ -146,13 +147,13 @@ class TableReader:
             CorruptionError: the blob is missing or its table is not what its id vouches for.
             BackendError: the storage failed.
         """
-        table = self._known(ref)
-        if table is not None:
-            return table
-        key = keys.blob_key(ref.id)
-        return read_checked(
-            self._backend, key, ref.table_offset, ref.size, lambda tail: self._decode(ref, tail)
-        )
+        with self._turn(ref) as table:
+            if table is not None:
+                return table
+            key = keys.blob_key(ref.id)
+            return read_checked(
+                self._backend, key, ref.table_offset, ref.size, lambda tail: self._decode(ref, tail)
+            )
 
     def open(self, ref: BlobRef) -> BlobTable:
         """Return the table of a blob of which ranges will be read next; raises as `read` does.
@@ -161,10 +162,10 @@ class TableReader:
         """
         if ref.size > WHOLE_BLOB_BYTES or self.is_local:
             return self.read(ref)
-        table = self._known(ref)
-        if table is not None:
-            return table
+        with self._turn(ref) as table:
+            return self._read_whole(ref) if table is None else table
 
+    def _read_whole(self, ref: BlobRef) -> BlobTable:
         def check(whole: bytes) -> tuple[bytes, BlobTable]:
             return whole, self._decode(ref, whole[ref.table_offset :])
 
@@ -177,6 +178,21 @@ class TableReader:
                     _, dropped = self._whole.popitem(last=False)
                     self._whole_bytes -= len(dropped)
         return table
+
+    @contextmanager
+    def _turn(self, ref: BlobRef) -> Iterator[BlobTable | None]:
+        """Wait while another thread fetches the same table; give it, or None to fetch it now."""
+        if (table := self.known(ref)) is not None:
+            yield table
+            return
+        with self._lock:
+            turn = self._turns.setdefault(ref.blob_id, threading.Lock())
+        with turn:
+            try:
+                yield self.known(ref)
+            finally:
+                with self._lock:
+                    self._turns.pop(ref.blob_id, None)
 
     def read_range(self, ref: BlobRef, start: int, stop: int) -> bytes:
         """Return bytes `start` to `stop` of a data blob, not verified.
@@ -203,7 +219,8 @@ class TableReader:
                 return check(content[start:stop])
         return read_checked(self._backend, keys.blob_key(ref.id), start, stop, check)
 
-    def _known(self, ref: BlobRef) -> BlobTable | None:
+    def known(self, ref: BlobRef) -> BlobTable | None:
+        """Return the table of a blob if no request is needed for it."""
         with self._lock:
             table = self._tables.get(ref.blob_id)
             if table is not None:

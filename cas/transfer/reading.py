@@ -135,18 +135,20 @@ class ContentReader:
         return b"".join(parts)
 
     def _piece_end(self, start: int, stop: int) -> int:
-        """Where a piece ends: at the edge of a frame, or two pieces would both fetch it."""
+        """Where a piece ends: at the edge of an extent or frame, or two pieces would both fetch it.
+
+        Makes no request, since the next pieces wait for it.
+        """
         content = self._content
         wanted = start + PIECE_BYTES
         if wanted >= stop:
             return stop
         at = bisect_right(content.starts, wanted) - 1
+        if content.starts[at] > start + PIECE_BYTES // 2:
+            return content.starts[at]
         ref, first, chunks, _ = content.extents[at]
-        if ref is None:
-            return wanted
-        try:
-            table = self._tables.open(ref)
-        except CorruptionError:  # told, or followed to another place, when it is read
+        table = None if ref is None else self._tables.known(ref)
+        if table is None:
             return wanted
         ends = np.cumsum(table.chunk_lengths[first : first + chunks].astype(np.int64))
         row = int(np.searchsorted(ends, wanted - content.starts[at], side="right"))

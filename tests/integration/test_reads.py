@@ -90,10 +90,8 @@ def test_reading_on_and_on_fetches_ever_more_at_a_time(open_store, tmp_path):
     assert store.requests.received_bytes < 1.05 * len(content)
 
 
-@pytest.mark.parametrize(("step", "together"), [(-1, 4), (1 << 20, 2)])
-def test_a_big_file_is_read_with_several_requests_under_way(
-    open_store, backend, tmp_path, step, together
-):
+@pytest.mark.parametrize("step", [-1, 1 << 20])
+def test_a_big_file_is_read_with_several_requests_under_way(open_store, backend, tmp_path, step):
     """Whole or on and on: none returns before others have come, and their bytes come in order."""
     content = random_content(1, 40 << 20)
     open_store().put(write_tree(tmp_path / "source", {b"big": content}), "data", PLAIN)
@@ -103,13 +101,14 @@ def test_a_big_file_is_read_with_several_requests_under_way(
         head = file.read(12 << 20)
         # Once they have, the others pass.
         pass_on = lambda: setattr(backend, "gate", None)  # noqa: E731 short
-        backend.gate = gate = threading.Barrier(together, action=pass_on)
+        backend.gate = gate = threading.Barrier(2, action=pass_on)
         rest = b"".join(iter(lambda: file.read(step), b""))
 
     assert head + rest == content
     assert not gate.broken
     assert backend.gate is None
-    assert store.requests.received_bytes < 1.4 * len(content)
+    # Frames of 256 KiB are shared by two pieces where a blob's table was not known yet.
+    assert store.requests.received_bytes < 1.1 * len(content)
 
 
 def test_reading_a_big_file_keeps_to_the_memory_budget(open_store, backend, tmp_path):
