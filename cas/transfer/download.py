@@ -24,7 +24,7 @@ from cas.model.progress import Cancel, Cancelled
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame
 from cas.transfer.budget import MemoryBudget
-from cas.transfer.plan import Placement, Read, limits_of, plan_reads
+from cas.transfer.plan import Placement, Read, distinct, limits_of, plan_reads
 from cas.transfer.seed_reader import SeedReader, batch_copies, wrong_chunks
 from cas.transfer.seeds import LocalCopy, SeedIndex
 from cas.transfer.target import PendingFile, TargetTree
@@ -370,7 +370,7 @@ def _decode(
     chunks = _chunks_of(read)
     frames = table.chunk_frames[chunks]
     raws: dict[int, memoryview] = {}
-    for frame in np.unique(frames).tolist():
+    for frame in distinct(frames).tolist():
         start = int(table.frame_offsets[frame]) - read.start
         stop = (
             int(table.frame_offsets[frame + 1]) - read.start
@@ -384,7 +384,7 @@ def _decode(
 
 def _chunks_of(read: Read) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     spans = {(placement.first, placement.stop) for placement in read.placements}
-    return np.unique(np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in spans]))
+    return distinct(np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in spans]))
 
 
 def _check_placements(

@@ -13,7 +13,7 @@ from cas.format.blob import BlobTable
 from cas.model.entry import path_to_text
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame
-from cas.transfer.plan import Placement, Read, ReadLimits, plan_reads
+from cas.transfer.plan import Placement, Read, ReadLimits, distinct, plan_reads
 from cas.transfer.reading import FileContent
 
 
@@ -94,10 +94,10 @@ def _decode(
 ) -> dict[int, memoryview]:
     """Return the raw bytes of the frames of a read that hold wanted chunks, all verified."""
     spans = [np.arange(p.first, p.stop, dtype=np.int64) for p in read.placements]
-    chunks = np.unique(np.concatenate(spans))
+    chunks = distinct(np.concatenate(spans))
     frames = table.chunk_frames[chunks]
     raws: dict[int, memoryview] = {}
-    for frame in np.unique(frames).tolist():
+    for frame in distinct(frames).tolist():
         start = int(table.frame_offsets[frame]) - read.start
         is_last = frame + 1 == read.stop_frame
         stop = len(content) if is_last else int(table.frame_offsets[frame + 1]) - read.start

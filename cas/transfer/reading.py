@@ -19,7 +19,7 @@ from cas.format.blob import BlobTable, frame_length
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame
 from cas.transfer.pieces import PIECE_BYTES, iter_pieces
-from cas.transfer.plan import LOCAL_READS
+from cas.transfer.plan import LOCAL_READS, distinct
 
 CACHED_FRAMES = 32
 BUFFER_BYTES = 256 << 10
@@ -206,7 +206,7 @@ class ContentReader:
         anything is, then up to `last_frame`.
         """
         table = self._tables.read(ref)
-        wanted = np.unique(frames).tolist()
+        wanted = distinct(frames).tolist()
         found = self._cached(ref, wanted)
         missing = [frame for frame in wanted if frame not in found]
         if missing:

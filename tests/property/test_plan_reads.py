@@ -16,6 +16,7 @@ from cas.transfer.plan import (
     REMOTE_READS,
     Placement,
     ReadLimits,
+    distinct,
     limits_of,
     plan_reads,
 )
@@ -158,3 +159,13 @@ def test_the_kind_of_backend_decides_the_limits():
 
     assert (limits_of(near), limits_of(far)) == (LOCAL_READS, REMOTE_READS)
     assert LOCAL_READS.gap_bytes < REMOTE_READS.gap_bytes
+
+
+@given(st.lists(st.integers(-3, 3)))
+def test_distinct_values_are_those_of_numpy(values):
+    """In order, each once, of the same type; also of none."""
+    array = np.array(values, np.int32)
+
+    found = distinct(array)
+
+    assert (found.tolist(), found.dtype) == (np.unique(array).tolist(), array.dtype)
