@@ -48,6 +48,14 @@ class StalledShop:
         return process.returncode, err.decode()
 
 
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """Commands heed Ctrl-C though a shell may have started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(params=["native"])
 def shop(
     ministack: S3Server, tmp_path: Path, request: pytest.FixtureRequest
