@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from cas.operations.diff import Change, Diff
     from cas.operations.expire import Expiry
     from cas.operations.explain import ExplainedBlob, Explanation, KeepingVersion
+    from cas.operations.holes import Hole
     from cas.operations.keep_rules import KeepRules
     from cas.operations.measure_usage import ArtifactUsage, Usage, VersionUsage
     from cas.operations.move_alias import AliasMove
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from cas.operations.plan_repack import BlobShare, RepackLimits, RepackPlan
     from cas.operations.prune import JudgedVersion, PruneOutcome, PrunePlan
     from cas.operations.repack_outcomes import RepackOptions, RepackOutcome
+    from cas.operations.repair_outcomes import RepairOptions, RepairOutcome
     from cas.operations.retention import (
         DueVersion,
         OverdueVersion,
@@ -72,6 +74,12 @@ if TYPE_CHECKING:
     from cas.operations.revise import Revision, RevisionOutcome
     from cas.operations.show_history import ArtifactSummary, VersionSummary
     from cas.operations.trash import Missed, Trashed
+    from cas.operations.verify_outcomes import (
+        Problem,
+        VerifyLevel,
+        VerifyOptions,
+        VerifyOutcome,
+    )
     from cas.shortcuts import get, open, put
     from cas.store import Store
     from cas.transfer.tree import SkippedFile
@@ -130,6 +138,8 @@ _MODULES = {
         "PutOutcome",
         "PutPlan",
     ),
+    "cas.operations.holes": ("Hole",),
+    "cas.operations.repair_outcomes": ("RepairOptions", "RepairOutcome"),
     "cas.operations.show_history": ("ArtifactSummary", "VersionSummary"),
     "cas.operations.plan_delete": (
         "DeletionPlan",
@@ -160,6 +170,12 @@ _MODULES = {
         "ExplainedBlob",
         "Explanation",
         "KeepingVersion",
+    ),
+    "cas.operations.verify_outcomes": (
+        "Problem",
+        "VerifyLevel",
+        "VerifyOptions",
+        "VerifyOutcome",
     ),
     "cas.shortcuts": ("get", "open", "put"),
     "cas.store": ("Store",),
@@ -207,6 +223,7 @@ __all__ = [
     "Explanation",
     "GetOptions",
     "GetOutcome",
+    "Hole",
     "IncompleteError",
     "InvalidInputError",
     "JudgedVersion",
@@ -219,6 +236,7 @@ __all__ = [
     "PlannedCopy",
     "PlannedDeletion",
     "PlannedFile",
+    "Problem",
     "Progress",
     "ProgressSink",
     "PruneOutcome",
@@ -231,6 +249,8 @@ __all__ = [
     "RepackOptions",
     "RepackOutcome",
     "RepackPlan",
+    "RepairOptions",
+    "RepairOutcome",
     "RetentionOutcome",
     "RetentionPlan",
     "RetentionPolicy",
@@ -246,6 +266,9 @@ __all__ = [
     "Trashed",
     "UnsupportedError",
     "Usage",
+    "VerifyLevel",
+    "VerifyOptions",
+    "VerifyOutcome",
     "Version",
     "VersionSummary",
     "VersionUsage",

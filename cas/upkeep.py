@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cas.format.config import check_features
 from cas.model.durations import Span
 from cas.model.names import ArtifactName, Ref
 from cas.objects.parts import StoreParts
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from cas.operations.plan_repack import RepackPlan
     from cas.operations.prune import PruneOutcome, PrunePlan
     from cas.operations.repack_outcomes import RepackOptions, RepackOutcome
+    from cas.operations.repair_outcomes import RepairOptions, RepairOutcome
+    from cas.operations.verify_outcomes import VerifyOptions, VerifyOutcome
 
 
 class Upkeep:
@@ -200,3 +203,50 @@ class Upkeep:
         from cas.operations.repack_outcomes import RepackOptions
 
         return repack(self._parts, options or RepackOptions())
+
+    # -- health
+
+    def verify(self, ref: str | None = None, options: VerifyOptions | None = None) -> VerifyOutcome:
+        """Check that what versions need is there and is what it must be.
+
+        What is found damaged is an outcome, not an error. Reads past every cache of this machine.
+
+        Args:
+            ref: one version, all of an artifact (a bare name), or None for the whole store.
+            options: how much is read.
+
+        Raises:
+            NotFoundError: there is no such artifact or version.
+            BackendError: the storage failed.
+        """
+        from cas.operations.verify import verify
+        from cas.operations.verify_outcomes import VerifyOptions
+
+        parsed = None if ref is None else Ref.parse(ref)
+        return verify(self._parts, parsed, options or VerifyOptions())
+
+    def repair(
+        self,
+        ref: str | None = None,
+        options: RepairOptions | None = None,
+        *,
+        stores: Sequence[Upkeep] = (),
+    ) -> RepairOutcome:
+        """Bring back what is damaged, from other blobs, `stores`, or local files; say what cannot be.
+
+        Without `options.apply` nothing is written. Nothing stored is ever replaced or removed.
+
+        Raises:
+            NotFoundError: there is no such artifact, version or path.
+            UnsupportedError: the storage does not keep two writers apart.
+            BackendError: a storage failed; what was repaired until then stays so.
+        """
+        from cas.operations.repair import repair
+        from cas.operations.repair_outcomes import RepairOptions
+
+        options = options or RepairOptions()
+        if options.apply:
+            check_features(self._parts.config, "write")
+        parsed = None if ref is None else Ref.parse(ref)
+        others = [store._parts for store in stores]  # noqa: SLF001 - of the same class
+        return repair(self._parts, parsed, others, options)

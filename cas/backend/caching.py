@@ -52,6 +52,11 @@ class CachingBackend(ForwardingBackend):
         self._lock = threading.Lock()
         self._added_bytes = 0
 
+    @property
+    def origin(self) -> Backend:
+        """The backend that it passes on to: what is read by it was not kept here."""
+        return self._backend
+
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return bytes of an object, from here if they are here."""
         is_small = stop is not None and stop - start <= LARGEST_ENTRY_BYTES
@@ -150,3 +155,8 @@ class CachingBackend(ForwardingBackend):
             total -= size
             if total <= self._limit_bytes * KEPT_SHARE:
                 return
+
+
+def past_cache(backend: Backend) -> Backend:
+    """Return a backend that answers from the storage alone, for those who judge what is there."""
+    return backend.origin if isinstance(backend, CachingBackend) else backend

@@ -38,6 +38,8 @@ COMMANDS = {
     "du": "Show the bytes that versions take.",
     "why": "Show what keeps a version, a file or a blob.",
     "gc": "Delete what nothing needs any more.",
+    "verify": "Check that what versions need is there and undamaged.",
+    "repair": "Bring back what is damaged or missing.",
     "config": "Show which store is in force, and why.",
     "doctor": "Check a store: is it reachable, and what is allowed?",
     "completion": "Print the completion script for a shell.",

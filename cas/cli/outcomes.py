@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cas.cli.render import Console, to_json
 from cas.cli.text import escape, format_totals
+from cas.cli.verification import hole_line
 from cas.model.units import format_count, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def show_put(console: Console, outcome: PutOutcome) -> None:
         f"new {format_size(outcome.new_bytes)}, stored {format_size(outcome.stored_bytes)}, "
         f"sent {format_size(outcome.sent_bytes)}, in {format_duration(outcome.seconds)} ({rate})"
     )
+    if outcome.healed:
+        console.detail("healed: it was damaged, and what was is stored anew")
     if outcome.resumed_bytes:
         console.detail(f"resumed: {format_size(outcome.resumed_bytes)} already stored")
     if outcome.reused_files:
@@ -86,7 +89,9 @@ def show_get(console: Console, outcome: GetOutcome) -> int:
             console.detail(f"copied {format_size(outcome.copied_bytes)} from local files")
         if outcome.resumed_bytes:
             console.detail(f"resumed: {format_size(outcome.resumed_bytes)} fetched before")
-    return INCOMPLETE_EXIT if outcome.skipped else 0
+    for hole in outcome.holes:
+        console.warning(f"lost: {hole_line(hole)}")
+    return INCOMPLETE_EXIT if outcome.skipped or outcome.holes else 0
 
 
 def _warn(console: Console, skipped: Sequence[SkippedFile], warnings: Sequence[str]) -> None:

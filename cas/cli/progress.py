@@ -30,6 +30,10 @@ _WORDS = {
     "get": "get",
     "copy": "copying",
     "repack": "repacking",
+    "pages": "checking versions",
+    "tables": "checking tables",
+    "verify": "reading",
+    "repair": "repairing",
 }
 # Phases of a collection, which moves no files.
 _COLLECTING = {
@@ -42,6 +46,10 @@ _COLLECTING = {
     "index": "updating the index",
 }
 _WORDS |= _COLLECTING
+
+
+# What `done_files` counts where it is not files.
+_NOUNS = {"pages": "versions", "tables": "pages", "verify": "blobs", "repair": "blobs"}
 
 
 class Speedometer:
@@ -191,7 +199,8 @@ def _logical_parts(progress: Progress, speed: Speedometer) -> list[str]:
     elif progress.done_bytes:
         parts.append(format_size(progress.done_bytes))
     of_total = f" of {progress.total_files:,}" if progress.total_files else ""
-    parts.append(f"{progress.done_files:,}{of_total} files")
+    noun = _NOUNS.get(progress.phase, "files")
+    parts.append(f"{progress.done_files:,}{of_total} {noun}")
     if rate := speed.bytes_per_second:
         parts.append(format_rate(int(rate), 1))
     if (left := speed.seconds_left(progress)) is not None:
@@ -202,7 +211,7 @@ def _logical_parts(progress: Progress, speed: Speedometer) -> list[str]:
 def _moved_parts(progress: Progress) -> list[str]:
     if progress.phase in ("plan", "get"):
         return [f"fetched {format_size(progress.sent_bytes)}"]
-    if progress.phase == "scan" or progress.phase in _COLLECTING:
+    if progress.phase in ("scan", "pages", "tables", "verify") or progress.phase in _COLLECTING:
         return []
     return [
         f"new {format_size(progress.new_bytes)}",

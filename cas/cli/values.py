@@ -12,6 +12,7 @@ import click
 
 from cas.backend.open import is_remote_url
 from cas.errors import CasError, ErrorCode, InvalidInputError
+from cas.model.durations import SECOND_NS, parse_span
 from cas.model.names import Ref
 from cas.model.units import parse_size
 
@@ -30,7 +31,20 @@ class SizeType(click.ParamType[int]):
         return value if isinstance(value, int) else parse_size(value)
 
 
+class DurationType(click.ParamType[float]):
+    """A duration such as 90d."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        return parse_span(value) / SECOND_NS if isinstance(value, str) else value
+
+
 SIZE = SizeType()
+DURATION = DurationType()
 JOBS = click.IntRange(min=1, max=256)
 
 

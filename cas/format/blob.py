@@ -322,7 +322,7 @@ def decode_tail(
         raise CorruptionError(
             f"{what}: its digest is {actual.short}",
             code=ErrorCode.DIGEST_MISMATCH,
-            hint="the store is damaged there; put the data again or restore the blob",
+            hint="cas repair --from another copy, or the files, brings it back; or put the data again",
         )
     table = _parse_table(raw, what)
     _check_table(table, table_offset, kind, what)

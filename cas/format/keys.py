@@ -28,6 +28,8 @@ _ALIAS = re.compile(r"artifacts/[^/]+/aliases/([^/]+)/([0-9]{8})")
 _INTENT = re.compile(r"sessions/([0-9a-f]{32})/([0-9]{8})")
 _SEGMENT = re.compile(r"index/(0|[1-9][0-9]?)-([0-9a-f]{32})-([0-9]{4})")
 _COLLECTION = re.compile(r"gc/([0-9]{10})\.(condemn|verdict|done|floor)")
+_DAMAGE = re.compile(r"gc/damage-([0-9]{10})-([0-9a-f]{32})")
+_RESULTS = re.compile(r"verify/([0-9]{10})-([0-9a-f]{32})")
 _BLOB = re.compile(r"(?:blobs|meta)/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 
 VersionKeyKind = Literal["slot", "revision", "move", "expiry"]
@@ -264,6 +266,39 @@ def parse_collection_key(key: str) -> tuple[int, CollectionKeyKind] | None:
     if found is None:
         return None
     return int(found.group(1)), _COLLECTION_KINDS[found.group(2)]
+
+
+def damage_key(number: int, session: SessionId) -> str:
+    """Return the key of record `number` of what is damaged; `session` is its writer's mark.
+
+    Every put lists this folder anyway, so it learns of damage without another request.
+    """
+    return f"gc/damage-{_digits(number, 10)}-{session.hex}"
+
+
+def parse_damage_key(key: str) -> tuple[int, SessionId] | None:
+    """Return number and mark of the record of damage that `key` names."""
+    return _numbered(_DAMAGE, key)
+
+
+def results_prefix() -> str:
+    """Return the folder of the results of verification."""
+    return "verify"
+
+
+def results_key(number: int, session: SessionId) -> str:
+    """Return the key of record `number` of when blobs were read; `session` is its writer's mark."""
+    return f"verify/{_digits(number, 10)}-{session.hex}"
+
+
+def parse_results_key(key: str) -> tuple[int, SessionId] | None:
+    """Return number and mark of the record of results that `key` names."""
+    return _numbered(_RESULTS, key)
+
+
+def _numbered(pattern: re.Pattern[str], key: str) -> tuple[int, SessionId] | None:
+    found = pattern.fullmatch(key)
+    return (int(found.group(1)), SessionId(bytes.fromhex(found.group(2)))) if found else None
 
 
 def _digits(number: int, width: int) -> str:

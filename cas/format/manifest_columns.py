@@ -52,7 +52,7 @@ def open_manifest(content: Buffer, page_id: PageId | None, *, kind: str) -> tupl
             raise CorruptionError(
                 f"{what}: its digest is {actual[:6].hex()}",
                 code=ErrorCode.DIGEST_MISMATCH,
-                hint="the store is damaged there; put the data again or restore the blob",
+                hint="cas repair --from another copy, or the files, brings it back; or put the data again",
             )
     fields = FieldReader(unpack_map(content, what=what), what)
     found = fields.text("format")

@@ -13,9 +13,10 @@ class Progress:
 
     Attributes:
         phase: `scan`, `put`, `commit`, `plan`, `get`, `copy`, `repack`; of a collection `recover`,
-            `expire`, `list`, `mark`, `condemn`, `delete`, `index`.
-        total_files: files there are; 0 while unknown.
-        done_files: files dealt with.
+            `expire`, `list`, `mark`, `condemn`, `delete`, `index`; of a verification `pages`,
+            `tables`, `verify`; of a repair `repair`.
+        total_files: files there are (versions, pages or blobs in a verification); 0 while unknown.
+        done_files: those dealt with.
         total_bytes: logical bytes there are; 0 while unknown.
         done_bytes: logical bytes dealt with, read or known to be unchanged.
         new_bytes: bytes of chunks that the store did not have, before compression.

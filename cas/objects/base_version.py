@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cas.backend.base import Backend
 from cas.errors import CorruptionError, ErrorCode
@@ -17,6 +17,7 @@ from cas.format.version import VersionRecord
 from cas.model.entry import PageLocation
 from cas.model.names import ArtifactName
 from cas.objects.collection_log import LogListing, list_log
+from cas.objects.damage import NO_DAMAGE, KnownDamage, read_damage
 from cas.objects.manifests import PageReader
 from cas.objects.versions import SlotListing, iter_visible, list_slots, read_root_location
 
@@ -50,13 +51,26 @@ class Surroundings:
     """The store as a writer found it. `stamp` belongs to everything in `base`.
 
     Attributes:
-        bad_blobs: ids of blobs that the log check of an earlier try found bad.
+        bad_blobs: ids of blobs that the log check of an earlier try found bad, or that are damaged.
+        damage: what is known to be damaged in the store.
+        unreadable: the newest visible version, if its root is damaged; then there is no `base`.
     """
 
     log: LogListing
     listing: SlotListing
     base: BaseVersion | None
     bad_blobs: frozenset[bytes] = frozenset()
+    damage: KnownDamage = NO_DAMAGE
+    unreadable: VersionRecord | None = None
+
+    @property
+    def newest(self) -> VersionRecord | None:
+        """The newest visible version, whether its pages can be read or not."""
+        return self.unreadable if self.base is None else self.base.record
+
+    def avoiding(self, bad_blobs: frozenset[bytes]) -> Surroundings:
+        """Return the same with blobs that must not be shared, besides those known as damaged."""
+        return replace(self, bad_blobs=bad_blobs | self.damage.bad_blobs)
 
     @property
     def usable_pages(self) -> dict[bytes, PageLocation]:
@@ -88,27 +102,32 @@ class Surroundings:
 def read_surroundings(backend: Backend, pages: PageReader, artifact: ArtifactName) -> Surroundings:
     """Read the log, the slots of an artifact and its newest visible version.
 
-    A version that is moved or purged between two of these steps is looked for again.
+    A version that is moved or purged between two of these steps is looked for again. One whose root
+    is missing though it was not moved, or damaged, is `unreadable`: nothing of it can be shared, and
+    a put goes on, and heals it if it can.
 
     Raises:
-        CorruptionError: the newest version's root is missing though it was not moved, or damaged.
+        CorruptionError: the record of the newest version is damaged.
     """
     seen: PageLocation | None = None
     while True:
         log, listing, record = _look_around(backend, artifact)
+        damage = read_damage(backend, log.damage)
         if record is None:
-            return Surroundings(log, listing, None)
-        location = read_root_location(backend, listing, record)
+            return Surroundings(log, listing, None, damage=damage)
+        location: PageLocation | None = None
         try:
+            location = read_root_location(backend, listing, record)
             root = pages.read_root(location)
         except CorruptionError as error:
-            if error.code is not ErrorCode.MISSING_OBJECT or location == seen:
-                raise
-            seen = location
-            continue
+            if error.code is ErrorCode.MISSING_OBJECT and location != seen:
+                seen = location
+                continue
+            return Surroundings(log, listing, None, damage=damage, unreadable=record)
         locations = [root_page_location(root, row) for row in range(len(root.page_ids))]
         by_id = {location.page_id.raw: location for location in locations}
-        return Surroundings(log, listing, BaseVersion(record, root, location, by_id))
+        base = BaseVersion(record, root, location, by_id)
+        return Surroundings(log, listing, base, damage=damage)
 
 
 def _look_around(

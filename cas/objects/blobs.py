@@ -281,7 +281,7 @@ def _read_exactly(backend: Backend, key: str, start: int, stop: int) -> bytes:
         raise CorruptionError(
             f"{key} is missing",
             code=ErrorCode.MISSING_OBJECT,
-            hint="restore it from another copy of the store, or put the data again",
+            hint="cas repair --from another copy, or the files, brings it back; or put the data again",
         ) from error
     return _whole_range(content, key, start, stop)
 
@@ -358,6 +358,6 @@ def decode_data_frame(
             raise CorruptionError(
                 f"{what}: chunk {row} is {actual.hex()[:12]}, not {ids[row].tobytes().hex()[:12]}",
                 code=ErrorCode.DIGEST_MISMATCH,
-                hint="the store is damaged there; put the data again or restore the blob",
+                hint="cas repair --from another copy, or the files, brings it back; or put the data again",
             )
     return raw

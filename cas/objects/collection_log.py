@@ -26,11 +26,13 @@ class LogListing:
 
     Attributes:
         sizes: bytes of the record of a run and kind.
+        damage: keys of the records of damaged blobs, which lie there, too.
     """
 
     floor: int
     runs: dict[int, frozenset[str]]
     sizes: dict[tuple[int, str], int] = field(default_factory=dict)
+    damage: tuple[str, ...] = ()
 
     @property
     def resolved_prefix(self) -> int:
@@ -67,6 +69,7 @@ def list_log(backend: Backend) -> LogListing:
     """List `gc/`. Where a listing is no snapshot it is listed twice and the union taken."""
     kinds: dict[int, set[str]] = {}
     sizes: dict[tuple[int, str], int] = {}
+    damage: set[str] = set()
     for _ in range(2):
         listed = list(backend.list_objects(keys.collections_prefix()))
         for stored in listed:
@@ -75,6 +78,8 @@ def list_log(backend: Backend) -> LogListing:
                 run, kind = parsed
                 kinds.setdefault(run, set()).add(kind)
                 sizes[run, kind] = stored.size
+            elif keys.parse_damage_key(stored.key) is not None:
+                damage.add(stored.key)
         if backend.capabilities.atomic_listing and len(listed) <= SNAPSHOT_OBJECTS:
             break
     floor = max((run for run, kind in kinds.items() if "floor" in kind), default=0)
@@ -83,7 +88,7 @@ def list_log(backend: Backend) -> LogListing:
         for run, kind in kinds.items()
         if run > floor and kind != {"floor"}
     }
-    return LogListing(floor, runs, sizes)
+    return LogListing(floor, runs, sizes, tuple(sorted(damage)))
 
 
 def check_log(backend: Backend, stamp: int, needed: Callable[[], Ids]) -> LogCheck:

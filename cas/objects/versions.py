@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from cas.backend.base import Backend, create_confirmed
 from cas.environment import random_bytes
-from cas.errors import ErrorCode, NotFoundError
+from cas.errors import CorruptionError, ErrorCode, NotFoundError
 from cas.format import keys
 from cas.format.version import (
     AliasRecord,
@@ -171,12 +171,22 @@ def read_kept(backend: Backend, listing: SlotListing, number: int) -> VersionRec
 
 
 def read_root_location(
-    backend: Backend, listing: SlotListing, record: VersionRecord
+    backend: Backend, listing: SlotListing, record: VersionRecord, *, past_damage: bool = False
 ) -> PageLocation:
-    """Return where the version's root lies now: in its newest revision that is not void."""
+    """Return where the version's root lies now: in its newest revision that is not void.
+
+    Args:
+        past_damage: go on to older revisions where one is damaged. Only a repair may: what they
+            lead to may have been collected.
+    """
     for k in range(listing.revisions.get(record.number, 0), 0, -1):
         key = keys.revision_key(listing.artifact, record.number, k)
-        revision = decode_revision(backend.get(key), what=key)
+        try:
+            revision = decode_revision(backend.get(key), what=key)
+        except CorruptionError:
+            if not past_damage:
+                raise
+            continue
         if isinstance(revision, RevisionRecord):
             return revision.root
     return record.root

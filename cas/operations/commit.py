@@ -233,7 +233,7 @@ class Commit:
     def _record(
         self, manifest: Manifest, description: Description, number: int, stamp: int
     ) -> VersionRecord:
-        base = self._found.base
+        newest = self._found.newest
         stored = self._stored
         return VersionRecord(
             artifact=self._artifact,
@@ -241,7 +241,7 @@ class Commit:
             digest=stored.digest,
             totals=stored.totals,
             root=manifest.root,
-            parent=base.record.number if base else None,
+            parent=newest.number if newest else None,
             type=description.type,
             description=description.description,
             message=description.message,

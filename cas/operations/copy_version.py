@@ -84,7 +84,7 @@ def _copy_version(
 
     def attempt(bad_blobs: frozenset[bytes]) -> tuple[CopiedVersion, tuple[str, ...]]:
         found = read_surroundings(target.backend, target.pages, chosen.name)
-        found = replace(found, bad_blobs=bad_blobs)
+        found = found.avoiding(bad_blobs)
         base = found.base
         if base and base.record.digest == chosen.digest and not options.force:
             warnings = _lost_descriptions(pinned.record, base.record)

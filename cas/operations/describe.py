@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cas.errors import ErrorCode, InvalidInputError
-from cas.format.version import Lineage
+from cas.format.version import Lineage, VersionRecord
 from cas.model.durations import span_or_never
 from cas.model.names import Ref
-from cas.objects.base_version import BaseVersion
 from cas.objects.parts import StoreParts
 from cas.operations.outcomes import DEFAULT_TYPE, PutOptions
 from cas.operations.provenance import find_provenance
@@ -42,7 +41,7 @@ class Description:
 
 
 def describe_version(
-    parts: StoreParts, base: BaseVersion | None, options: PutOptions
+    parts: StoreParts, newest: VersionRecord | None, options: PutOptions
 ) -> Description:
     """Check what the options say and look up the rest.
 
@@ -52,7 +51,7 @@ def describe_version(
     """
     metadata = check_options(options)
     ttl_ns = span_or_never(options.ttl)
-    last_type = base.record.type if base else DEFAULT_TYPE
+    last_type = newest.type if newest else DEFAULT_TYPE
     return Description(
         type=options.type or last_type,
         description=options.description,

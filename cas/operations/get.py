@@ -28,6 +28,7 @@ from cas.model.progress import Cancel, Progress
 from cas.model.units import format_some
 from cas.objects.parts import StoreParts
 from cas.operations.gather_seeds import cut_seeds, existing_seeds, scan_seeds
+from cas.operations.holes import HoleList
 from cas.operations.outcomes import GetOptions, GetOutcome
 from cas.operations.pinned import PinnedVersion
 from cas.operations.select import SelectedPage, Selection, select_pages
@@ -62,6 +63,7 @@ class _Tally:
     attempts: int = 0
     skipped: list[SkippedFile] = field(default_factory=list)
     links: list[tuple[bytes, bytes]] = field(default_factory=list)
+    holes: HoleList | None = None
 
     def begin(self) -> None:
         """Begin a pass over the version; what earlier ones moved stays counted."""
@@ -103,7 +105,16 @@ def get(
         ),
     )
     tally = _Tally()
-    version.pages.following_moves(lambda: _fill(parts, version, wanted, root, options, tally))
+    holes: HoleList | None = None
+    try:
+        version.pages.following_moves(lambda: _fill(parts, version, wanted, root, options, tally))
+    except CorruptionError:
+        if not options.allow_holes:
+            raise
+        holes = HoleList(f"{version.record.artifact}:v{version.record.number}")
+        wanted.selection.on_unreadable = holes.add_page
+        tally.holes = holes
+        _fill(parts, version, wanted, root, options, tally)
     return GetOutcome(
         artifact=str(version.record.artifact),
         number=version.record.number,
@@ -118,6 +129,7 @@ def get(
         unchanged_files=tally.unchanged_files,
         skipped=tuple(tally.skipped),
         seconds=monotonic_seconds() - started,
+        holes=() if holes is None else holes.joined(),
     )
 
 
@@ -303,6 +315,7 @@ def _fetch(
             report=report,
             finished=sources.finish,
             seeds=sources.index,
+            holes=None if tally.holes is None else tally.holes.add,
         ),
     )
     try:

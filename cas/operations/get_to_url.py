@@ -74,6 +74,12 @@ def get_anywhere(
         with hold_version(parts, version) as held:
             return get_anywhere(parts, held, path, dest, replace(options, pin=False))
     if is_remote_url(dest):
+        if options.allow_holes:
+            raise InvalidInputError(
+                "holes can be left in local files only: an object is whole or not there",
+                code=ErrorCode.INVALID_OPTION,
+                hint="get into a folder",
+            )
         return get_to_url(parts, version, path, dest, options)
     if options.dest_options:
         raise InvalidInputError(

@@ -22,6 +22,7 @@ from cas.model.ids import PageId
 from cas.objects.base_version import Surroundings
 from cas.objects.blob_list import BlobList
 from cas.objects.parts import StoreParts
+from cas.operations.damaged_extents import damaged_extents
 from cas.operations.version_pages import PageContents, VersionPages
 from cas.transfer.carry_batches import CarriedFile
 from cas.transfer.dedup import Facts
@@ -86,6 +87,9 @@ class BasePages:
             return True
         bad = self._facts.bad_blobs
         if bad and any(blob_id.tobytes() in bad for blob_id in ids):
+            return False
+        damage = self._found.damage.blobs
+        if damage and len(damaged_extents(page, damage)):
             return False
         return not self._facts.is_condemned(ids).any()
 

@@ -10,6 +10,7 @@ from cas.model.durations import Span
 from cas.model.entry import Totals
 from cas.model.ids import VersionDigest
 from cas.model.progress import Cancel, ProgressSink
+from cas.operations.holes import Hole
 from cas.transfer.tree import SkippedFile
 
 DEFAULT_TYPE = "dataset"
@@ -72,6 +73,7 @@ class PutOutcome:
         sent_bytes: everything written to the store.
         resumed_bytes: bytes found in what an interrupted put had stored already.
         refused_bytes: stored again though the store had them, to keep the version in few places.
+        healed: the version was known to be damaged, and what was is stored anew from the source.
     """
 
     artifact: str
@@ -91,6 +93,7 @@ class PutOutcome:
     warnings: tuple[str, ...]
     aliases: tuple[str, ...]
     seconds: float
+    healed: bool = False
 
     @property
     def ref(self) -> str:
@@ -135,6 +138,8 @@ class GetOptions:
         outside_links: make links that lead out of the target, too.
         verify_files: also hash every whole file and compare it with the manifest; None does so
             when the reference was a digest.
+        allow_holes: where the store is damaged, write the rest and leave zeros; `holes` of the
+            outcome tells where.
         seeds: local files or folders to take bytes from, whatever their names, such as a copy of
             an earlier version; only what none of them holds is fetched.
         pin: keep what the version needs in the store meanwhile, though it is deleted for good; see
@@ -148,6 +153,7 @@ class GetOptions:
     overwrite: bool = False
     outside_links: bool = False
     verify_files: bool | None = None
+    allow_holes: bool = False
     seeds: tuple[str, ...] = ()
     pin: bool = False
     dest_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -166,6 +172,7 @@ class GetOutcome:
         copied_bytes: how many of those came out of local files: replaced ones, and seeds.
         resumed_bytes: how many came out of what an interrupted get had left in the target.
         unchanged_files: files that were there already.
+        holes: what is missing in the files, or of whole files, with `allow_holes`.
     """
 
     artifact: str
@@ -181,3 +188,4 @@ class GetOutcome:
     unchanged_files: int
     skipped: tuple[SkippedFile, ...]
     seconds: float
+    holes: tuple[Hole, ...] = ()

@@ -4,17 +4,15 @@ a backend that only counts what it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
-from cas.errors import ErrorCode, UnsupportedError
 from cas.model.entry import path_to_text
 from cas.model.names import ArtifactName
 from cas.objects.base_version import read_surroundings
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.operations.describe import check_options
+from cas.operations.dry_backend import DryBackend
 from cas.operations.lay_out import lay_out_manifest
 from cas.operations.outcomes import PlannedFile, PutOptions, PutPlan
 from cas.operations.store_tree import Source, store_tree
@@ -23,58 +21,19 @@ from cas.operations.store_tree import Source, store_tree
 FIXED_REQUESTS = 3
 
 
-class _CountingBackend:
-    """Reads from a backend; takes what is put and only counts it."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.puts = 0
-        self.put_bytes = 0
-
-    @property
-    def url(self) -> str:
-        return self._backend.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._backend.capabilities
-
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        return self._backend.get(key, start, stop)
-
-    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
-        return self._backend.list_objects(prefix)
-
-    def list_folders(self, prefix: str) -> list[str]:
-        return self._backend.list_folders(prefix)
-
-    def put(self, _key: str, parts: Sequence[Buffer]) -> None:
-        self.puts += 1
-        self.put_bytes += sum(len(part) for part in parts)
-
-    def create(self, key: str, _content: bytes) -> None:
-        raise UnsupportedError(f"a plan creates nothing: {key}", code=ErrorCode.INTERNAL)
-
-    def delete(self, _key: str) -> None:
-        return None
-
-    def close(self) -> None:
-        return None
-
-
 def plan_put(
     parts: StoreParts, source: Source, artifact: ArtifactName, options: PutOptions
 ) -> PutPlan:
     """Return what `put` with the same arguments would do now. Raises as `put` does."""
     check_options(options)
-    backend = _CountingBackend(parts.backend)
-    dry = replace(parts, backend=backend)  # type: ignore[arg-type]
+    backend = DryBackend(parts.backend)
+    dry = replace(parts, backend=backend)
     session = WriterSession(dry.backend)
     found = read_surroundings(parts.backend, parts.pages, artifact)
     with store_tree(dry, source, options, session, found, notes=False) as stored:
         stored.finish_sending()
-        base = found.base
-        changed = base is None or base.record.digest != stored.digest or options.force
+        newest = found.newest
+        changed = newest is None or newest.digest != stored.digest or options.force
         blobs = len(stored.sent)
         if changed:
             manifest = lay_out_manifest(session.id, found, stored)

@@ -41,7 +41,7 @@ def put(
         ConflictError: `if_parent` is not the newest version.
         RefusedError: an alias is protected and points to another version; nothing was put.
         BackendError: the storage failed; a later put resumes where this one stopped.
-        CorruptionError: the newest version cannot be read.
+        CorruptionError: the record of the newest version cannot be read.
         UnsupportedError: the driver is too old to keep this writer and others apart.
     """
     require_able_client(parts)
@@ -51,16 +51,20 @@ def put(
 
     def attempt(bad_blobs: frozenset[bytes]) -> PutOutcome:
         found = read_surroundings(parts.backend, parts.pages, artifact)
-        found = replace(found, bad_blobs=bad_blobs)
+        found = found.avoiding(bad_blobs)
         _check_parent(parts, found, options)
-        newest = found.base.record.number if found.base else None
-        refuse_protected(parts, artifact, aliases, to=newest)
+        to = found.newest.number if found.newest else None
+        refuse_protected(parts, artifact, aliases, to=to)
         with store_tree(parts, source, options, session, found) as stored:
-            base = found.base
-            if base and base.record.digest == stored.digest and not options.force:
+            newest = found.newest
+            if newest and newest.digest == stored.digest and not options.force:
                 stored.finish_sending()  # the journal speaks of it
-                stored.save_journal(found.stamp, base.page_locations)
-                return _outcome(stored, base.record, created=False)
+                healed = _heal(parts, session, found, stored)
+                # A version that can neither be read nor healed is put again under a new number.
+                if healed or found.base is not None:
+                    known = None if healed or found.base is None else found.base.page_locations
+                    stored.save_journal(found.stamp, known)
+                    return replace(_outcome(stored, newest, created=False), healed=healed)
             _refuse_nothing(stored, options)
             record = _commit(parts, artifact, options, session, found, stored)
             session.begin_close()  # beside what is left to do
@@ -105,9 +109,20 @@ def _commit(
     found: Surroundings,
     stored: StoredTree,
 ) -> VersionRecord:
-    description = describe_version(parts, found.base, options)
+    description = describe_version(parts, found.newest, options)
     commit = Commit(parts, artifact, session, found, stored)
     return commit.run(description, must_follow=options.if_parent is not None)
+
+
+def _heal(
+    parts: StoreParts, session: WriterSession, found: Surroundings, stored: StoredTree
+) -> bool:
+    """Make the newest version, which holds just this, whole again if it is damaged."""
+    if not found.damage.blobs and found.unreadable is None:
+        return False
+    from cas.operations.heal_version import heal_version  # only damage needs it
+
+    return heal_version(parts, session, found, stored)
 
 
 def _check_parent(parts: StoreParts, found: Surroundings, options: PutOptions) -> None:
@@ -115,14 +130,14 @@ def _check_parent(parts: StoreParts, found: Surroundings, options: PutOptions) -
         return
     ref = Ref.parse(options.if_parent)
     expected = resolve_record(parts, ref).record
-    base = found.base
-    if base is None or (base.record.artifact, base.record.number) != (
+    newest = found.newest
+    if newest is None or (newest.artifact, newest.number) != (
         expected.artifact,
         expected.number,
     ):
-        newest = f"{found.listing.artifact}:v{base.record.number}" if base else "none"
+        named = f"{found.listing.artifact}:v{newest.number}" if newest else "none"
         raise ConflictError(
-            f"the newest version is {newest}, not {options.if_parent}",
+            f"the newest version is {named}, not {options.if_parent}",
             code=ErrorCode.PARENT_MOVED,
             hint="look at what was published meanwhile, then put again",
         )

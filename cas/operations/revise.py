@@ -74,8 +74,11 @@ class Reviser:
     intents until this is done.
     """
 
-    def __init__(self, parts: StoreParts, places: NewPlaces) -> None:
+    def __init__(self, parts: StoreParts, places: NewPlaces, *, past_damage: bool = False) -> None:
         """Prepare.
+
+        Args:
+            past_damage: start from an older revision where the newest is damaged.
 
         Raises:
             UnsupportedError: the storage does not keep two writers apart.
@@ -84,6 +87,7 @@ class Reviser:
         self._parts = parts
         self._backend = parts.backend
         self._places = places
+        self._past_damage = past_damage
         self._rewriter = ManifestRewriter(parts, places)
 
     @property
@@ -119,7 +123,7 @@ class Reviser:
         if record is None:
             return blank
         k = listing.revisions.get(number, 0) + 1
-        location = read_root_location(self._backend, listing, record)
+        location = read_root_location(self._backend, listing, record, past_damage=self._past_damage)
         made = self._rewriter.rewrite(session.id, record, location)
         if made is None:
             return replace(blank, outcome=RevisionOutcome.UNCHANGED, root=location)

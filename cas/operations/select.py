@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from cas.errors import ErrorCode, InvalidInputError
+from cas.errors import CorruptionError, ErrorCode, InvalidInputError
 from cas.format.manifest import Page
 from cas.model.entry import EntryKind, path_to_text
 from cas.operations.pinned import PinnedVersion
@@ -30,6 +30,9 @@ class Selection:
         self._version = version
         self._prefix = prefix
         self._wants = wants
+        # Told of pages that cannot be read, by first path and that of the page after it, if they
+        # are to be passed over.
+        self.on_unreadable: Callable[[bytes, bytes], None] | None = None
 
     @property
     def prefix(self) -> bytes:
@@ -39,13 +42,24 @@ class Selection:
     def pages(self) -> Iterator[SelectedPage]:
         """Yield the wanted rows, page by page, in path order."""
         prefix = self._prefix
-        for page in self._version.pages.iter_pages(prefix):
+        for page in self._iter_pages(prefix):
             if not prefix and self._wants is None:
                 yield SelectedPage(page, range(len(page.paths)), page.paths)
                 continue
             rows = [row for row, path in enumerate(page.paths) if self._is_wanted(path)]
             if rows:
                 yield SelectedPage(page, rows, [self._target(page, row) for row in rows])
+
+    def _iter_pages(self, prefix: bytes) -> Iterator[Page]:
+        if self.on_unreadable is None:
+            yield from self._version.pages.iter_pages(prefix)
+            return
+        firsts = [*self._version.pages.root.first_paths, b""]
+        for number in range(len(firsts) - 1):
+            try:
+                yield self._version.pages.page(number)
+            except CorruptionError:
+                self.on_unreadable(firsts[number], firsts[number + 1])
 
     def _is_wanted(self, path: bytes) -> bool:
         prefix = self._prefix

@@ -75,6 +75,7 @@ def facts_of(target: StoreParts, found: Surroundings) -> Facts:
         newest=found.log.newest,
         is_condemned=condemned_by_open_runs(target.backend, found.log),
         bad_blobs=found.bad_blobs,
+        bad_chunks=found.damage.bad_chunks,
     )
 
 

@@ -20,6 +20,7 @@ from cas.objects.base_version import Surroundings
 from cas.objects.collection_log import condemned_by_open_runs
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
+from cas.operations.damaged_extents import damaged_extents
 from cas.operations.follow_base import BaseFollower
 from cas.operations.outcomes import PutOptions
 from cas.operations.stored_tree import NewPage, StoredTree
@@ -125,6 +126,7 @@ class _Storing:
             newest=found.log.newest,
             is_condemned=condemned_by_open_runs(parts.backend, found.log),
             bad_blobs=found.bad_blobs,
+            bad_chunks=found.damage.bad_chunks,
         )
         self._follower = BaseFollower(parts, found, self._facts)
 
@@ -163,7 +165,10 @@ class _Storing:
         if self._facts.is_condemned(ids).any():
             return False
         bad = self._facts.bad_blobs
-        return not bad or not any(blob_id.tobytes() in bad for blob_id in ids)
+        if bad and any(blob_id.tobytes() in bad for blob_id in ids):
+            return False
+        damage = self._found.damage.blobs
+        return not damage or len(damaged_extents(page.page, damage)) == 0
 
     def _make_pages(self, groups: list[PageGroup]) -> None:
         stored, tree = self._stored, self._stored.tree

@@ -6,9 +6,9 @@ shared in the first place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,8 @@ class Facts:
         newest: the highest run or floor; a fact with a higher stamp comes from a store whose log
             was longer, so the store was rolled back and may lack what the fact speaks of.
         is_condemned: tells of blob ids, shape (n, 32), which an open collection condemns.
-        bad_blobs: ids of blobs that the log check of an earlier try found bad.
+        bad_blobs: ids of blobs that the log check of an earlier try found bad, or that are damaged.
+        bad_chunks: rows of damaged chunks of blobs that are whole otherwise.
     """
 
     stamp: int
@@ -45,6 +46,7 @@ class Facts:
     newest: int
     is_condemned: Callable[[Ids], NDArray[np.uint8]]
     bad_blobs: frozenset[bytes] = frozenset()
+    bad_chunks: Mapping[bytes, Int64s] = field(default_factory=dict)
 
     def is_current(self, stamp: int) -> bool:
         """Tell whether facts with a stamp may be relied on."""
@@ -93,7 +95,8 @@ class Deduplicator:
                 if table is None:
                     continue
                 row = self._blobs.row_of(ref)
-                self._map.add(table.chunk_ids, row)
+                for first, stop in _sound_runs(table, self._facts.bad_chunks.get(ref.blob_id)):
+                    self._map.add(table.chunk_ids[first:stop], row, first)
                 self._raw_offsets[row] = _raw_offsets(table)
                 loaded += len(table.chunk_ids)
             if chunk_limit is not None and loaded >= chunk_limit:
@@ -162,6 +165,16 @@ class Deduplicator:
 
 
 LOAD_BATCH = 16
+
+
+def _sound_runs(table: BlobTable, damaged: Int64s | None) -> list[tuple[int, int]]:
+    """Return runs of chunks, as first and stop, that leave out those known to be damaged."""
+    count = len(table.chunk_lengths)
+    if damaged is None:
+        return [(0, count)]
+    breaks = [row for row in damaged.tolist() if row < count]
+    edges = zip([0, *(row + 1 for row in breaks)], [*breaks, count], strict=True)
+    return [(first, stop) for first, stop in edges if first < stop]
 
 
 def _raw_offsets(table: BlobTable) -> Int64s:

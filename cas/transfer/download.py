@@ -10,21 +10,23 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 from blake3 import blake3
 
 from cas.backend.base import Backend
+from cas.compression.codec import decode
 from cas.errors import BackendError, CorruptionError, ErrorCode
-from cas.format.blob import BlobTable
+from cas.format.blob import BlobTable, decode_frame
 from cas.model.entry import path_to_text
 from cas.model.progress import Cancel, Cancelled
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame
+from cas.objects.examine_blob import damaged_chunks, frame_stop
 from cas.transfer.budget import MemoryBudget
-from cas.transfer.plan import Placement, Read, distinct, limits_of, plan_reads
+from cas.transfer.plan import Placement, Read, distinct, limits_of, part_of, plan_reads
 from cas.transfer.seed_reader import SeedReader, batch_copies, wrong_chunks
 from cas.transfer.seeds import LocalCopy, SeedIndex
 from cas.transfer.target import PendingFile, TargetTree
@@ -61,6 +63,7 @@ class _Progressing:
     pending: PendingFile | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     writing: threading.Lock = field(default_factory=threading.Lock)
+    has_holes: bool = False
 
 
 @dataclass(slots=True)
@@ -86,8 +89,9 @@ class DownloadCounts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadTools:
     """How a download works: `budget` bounds the bytes in flight, `jobs` is the number of threads
-    that decode and write, `finished` lets each file appear once all of it is written, and `seeds`
-    are local files that may hold chunks.
+    that decode and write, `finished` lets each file appear once all of it is written, `seeds`
+    are local files that may hold chunks, and `holes`, where they are allowed, is told by path, start
+    and stop which bytes are not to be had; a file with any appears without `finished`.
     """
 
     budget: MemoryBudget
@@ -96,6 +100,7 @@ class DownloadTools:
     report: Callable[[], None]
     finished: Callable[[WantedFile, PendingFile], None]
     seeds: SeedIndex | None = None
+    holes: Callable[[bytes, int, int], None] | None = None
 
 
 class Download:
@@ -119,6 +124,7 @@ class Download:
         self._cancel = tools.cancel
         self._report = tools.report
         self._finished = tools.finished
+        self._holes = tools.holes
         self._lock = threading.Lock()
         # Threads that make short system calls hand the GIL to and fro: one at a time writes small
         # files, while the others fetch, decode and verify.
@@ -196,9 +202,14 @@ class Download:
         for at, blob_id in enumerate(order):
             while len(ahead) < min(tables_ahead, len(order) - at):
                 ahead.append(pool.submit(self._tables.open, wanted[order[at + len(ahead)]][0]))
-            table = ahead.popleft().result()
+            waits = ahead.popleft()
             ref, placements = wanted.pop(blob_id)
-            _check_placements(blob_id, table, placements, files)
+            try:
+                table = waits.result()
+                _check_placements(blob_id, table, placements, files)
+            except CorruptionError:
+                self._leave_out(placements, files)
+                continue
             if self._seeds is not None:
                 copies, placements = self._seeds.split(table, placements)
                 for batch in batch_copies(copies):
@@ -217,13 +228,43 @@ class Download:
             with self._working:
                 return _decode(ref.blob_id, table, read, memoryview(content))
 
-        raws = self._tables.read_checked(ref, read.start, read.stop, check)
+        try:
+            raws = self._tables.read_checked(ref, read.start, read.stop, check)
+        except CorruptionError:
+            if self._holes is None:
+                raise
+            read, raws = self._fetch_whole_chunks(ref, table, read, files)
         with (
             self._working,
             self._placing if len(read.placements) > FEW_PLACEMENTS else nullcontext(),
         ):
             for placement in read.placements:
                 self._place(files[placement.file], placement, table, raws)
+
+    def _fetch_whole_chunks(
+        self, ref: BlobRef, table: BlobTable, read: Read, files: list[_Progressing]
+    ) -> tuple[Read, dict[int, memoryview]]:
+        """Return what is whole of a damaged range, and leave holes for the rest."""
+        try:
+            content = memoryview(self._tables.read_range(ref, read.start, read.stop))
+        except CorruptionError:
+            content = memoryview(b"")
+        with self._working:
+            read, lost, raws = _sort_out(table, read, content)
+        self._leave_out(lost, files)
+        return read, raws
+
+    def _leave_out(self, placements: Sequence[Placement], files: list[_Progressing]) -> None:
+        """Leave holes where chunks are not to be had; raise the error in hand if none may be."""
+        if self._holes is None:
+            raise  # noqa: PLE0704 - called while an error is dealt with
+        for placement in placements:
+            one = files[placement.file]
+            self._begin(one).resize(one.wanted.size)
+            one.has_holes = True
+            start = placement.offset
+            self._holes(one.wanted.path, start, start + placement.length)
+            self._note_written(one, placement.stop - placement.first, 0)
 
     def _copy(
         self,
@@ -317,7 +358,10 @@ class Download:
             pending.write_at(memoryview(wanted.inline), 0)
         elif wanted.extents[0][0] is None:
             pending.resize(wanted.size)
-        self._finished(wanted, pending)
+        if one.has_holes:
+            pending.commit()  # nothing vouches for it as a whole
+        else:
+            self._finished(wanted, pending)
         one.pending = None
         with self._lock:
             self.counts.done_files += 1
@@ -380,6 +424,34 @@ def _decode(
         raw = decode_data_frame(blob_id, table, frame, content[start:stop], chunks[frames == frame])
         raws[frame] = memoryview(raw)
     return raws
+
+
+def _sort_out(
+    table: BlobTable, read: Read, content: memoryview
+) -> tuple[Read, list[Placement], dict[int, memoryview]]:
+    """Tell the chunks of a read that are whole from those that are not, and decode the former."""
+    raws: dict[int, memoryview] = {}
+    damaged = np.zeros(len(table.chunk_lengths) + 1, np.bool_)
+    for frame in range(read.first_frame, read.stop_frame):
+        start = int(table.frame_offsets[frame]) - read.start
+        piece = content[start : frame_stop(table, frame) - read.start]
+        rows, _ = damaged_chunks(table, frame, piece)
+        damaged[rows] = True
+        if len(rows) < int(table.frame_chunks[frame]):
+            head = decode_frame(piece, what=f"frame {frame}")
+            raws[frame] = memoryview(decode(head.payload, head.codec, head.param, head.raw_length))
+    starts = np.zeros(len(table.chunk_lengths) + 1, np.int64)
+    np.cumsum(table.chunk_lengths, out=starts[1:])
+    whole: list[Placement] = []
+    lost: list[Placement] = []
+    for placement in read.placements:
+        first = placement.first
+        for row in range(placement.first + 1, placement.stop + 1):
+            if row == placement.stop or damaged[row] != damaged[first]:
+                part = part_of(placement, first, row, starts)
+                (lost if damaged[first] else whole).append(part)
+                first = row
+    return replace(read, placements=tuple(whole)), lost, raws
 
 
 def _chunks_of(read: Read) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

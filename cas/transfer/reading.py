@@ -7,7 +7,7 @@ import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import accumulate
@@ -213,6 +213,7 @@ class ContentReader:
             last_frame = min(last_frame, wanted[-1] + CACHED_FRAMES // 2)
             missing += range(wanted[-1] + 1, last_frame + 1)
         fetched: dict[int, memoryview] = {}
+        partly: dict[int, memoryview] = {}
         while missing:
             group = [missing.pop(0)]
             begin = int(table.frame_offsets[group[0]])
@@ -223,12 +224,21 @@ class ContentReader:
             ):
                 group.append(missing.pop(0))
             stop = _frame_stop(table, group[-1])
-            fetched |= self._tables.read_checked(
-                ref, begin, stop, partial(_decode_group, ref, table, group)
-            )
+            try:
+                fetched |= self._tables.read_checked(
+                    ref, begin, stop, partial(_decode_group, ref, table, group)
+                )
+            except CorruptionError as error:
+                if error.code is ErrorCode.MISSING_OBJECT:
+                    raise
+                content = self._tables.read_range(ref, begin, stop)
+                wanted_rows = {frame: rows[frames == frame] for frame in group}
+                whole, part = _decode_wanted(ref, table, wanted_rows, content)
+                fetched |= whole
+                partly |= part
         for frame, raw in fetched.items():
             self._keep(ref, frame, raw)
-        found |= fetched
+        found |= fetched | partly
         return [(found[frame], rows[frames == frame]) for frame in wanted]
 
     def _cached(self, ref: BlobRef, frames: list[int]) -> dict[int, memoryview]:
@@ -265,6 +275,28 @@ def _decode_group(
         every = np.arange(table.first_chunks[frame], table.first_chunks[frame + 1])
         raws[frame] = memoryview(decode_data_frame(ref.blob_id, table, frame, view[a:b], every))
     return raws
+
+
+def _decode_wanted(
+    ref: BlobRef, table: BlobTable, wanted: Mapping[int, np.ndarray], content: bytes
+) -> tuple[dict[int, memoryview], dict[int, memoryview]]:
+    """Return the raw bytes of consecutive frames that are whole, and of those of which only the
+    wanted rows are: damage of a neighbour, or of what nobody asked for yet, is no reason to fail.
+    """
+    begin, view = int(table.frame_offsets[min(wanted)]), memoryview(content)
+    whole: dict[int, memoryview] = {}
+    partly: dict[int, memoryview] = {}
+    for frame, rows in wanted.items():
+        a, b = int(table.frame_offsets[frame]) - begin, _frame_stop(table, frame) - begin
+        every = np.arange(table.first_chunks[frame], table.first_chunks[frame + 1])
+        try:
+            raw = decode_data_frame(ref.blob_id, table, frame, view[a:b], every)
+            whole[frame] = memoryview(raw)
+        except CorruptionError:
+            if len(rows):
+                raw = decode_data_frame(ref.blob_id, table, frame, view[a:b], rows)
+                partly[frame] = memoryview(raw)
+    return whole, partly
 
 
 class StoredFile(io.RawIOBase):

@@ -104,6 +104,11 @@ class SeedIndex:
         rows = np.minimum(rows, len(self._keys) - 1)
         return np.where((self._ids[rows] == ids).all(axis=1), rows, -1).astype(np.int64)
 
+    def locate(self, chunk_id: bytes) -> tuple[int, int] | None:
+        """Return the seed that holds a chunk and where it begins there, or None."""
+        row = int(self.find(np.frombuffer(chunk_id, np.uint8).reshape(1, _ID_BYTES))[0])
+        return None if row < 0 else (int(self._files[row]), int(self._offsets[row]))
+
     def split(
         self, table: BlobTable, placements: Sequence[Placement]
     ) -> tuple[list[LocalCopy], list[Placement]]:

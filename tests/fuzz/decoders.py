@@ -31,6 +31,8 @@ SEALED_MAGICS = {
     "intent": b"CASI",
     "done": b"CASN",
     "floor": b"CASF",
+    "results": b"CASK",
+    "damage": b"CASW",
 }
 HEAD_MAGICS = {"condemn": b"CASC", "verdict": b"CASD", "segment": b"CASX"}
 REFUSALS = (CorruptionError, UnsupportedError)
@@ -93,6 +95,8 @@ def parse_keys(content: bytes) -> object:
         keys.parse_collection_key,
         keys.parse_intent_key,
         keys.parse_segment_key,
+        keys.parse_damage_key,
+        keys.parse_results_key,
         keys.parse_version_key,
         keys.decode_component,
     )

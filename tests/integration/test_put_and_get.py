@@ -9,11 +9,13 @@ import pytest
 PUT_KEYS = {
     "ref", "artifact", "number", "digest", "created", "totals", "read_bytes", "new_bytes",
     "stored_bytes", "sent_bytes", "resumed_bytes", "refused_bytes", "read_files", "reused_files",
+    "healed",
     "skipped", "warnings", "aliases", "seconds",
 }  # fmt: skip
 GET_KEYS = {
     "ref", "artifact", "number", "digest", "dest", "files", "size", "fetched_bytes",
     "written_bytes", "copied_bytes", "resumed_bytes", "unchanged_files", "skipped", "seconds",
+    "holes",
 }  # fmt: skip
 PLAN_KEYS = {
     "artifact", "next_number", "changed", "totals", "new_bytes", "stored_bytes", "sent_bytes",

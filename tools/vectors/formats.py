@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cas.format import blob, collection, config, manifest, segment, session, version
+from cas.format import (
+    blob,
+    collection,
+    config,
+    manifest,
+    segment,
+    session,
+    verification,
+    version,
+)
 from cas.format.encoding import decompress_exact
 from cas.model.ids import SessionId
 from cas.model.names import ArtifactName
@@ -119,6 +128,14 @@ FORMATS = {
     ),
     "segment": Format(
         lambda content: segment.decode_segment(content, what="segment"), segment.encode_segment
+    ),
+    "results": Format(
+        lambda content: verification.decode_results(content, what="results"),
+        verification.encode_results,
+    ),
+    "damage": Format(
+        lambda content: verification.decode_damage(content, what="damage"),
+        verification.encode_damage,
     ),
 }
 

@@ -9,7 +9,17 @@ import numpy as np
 from blake3 import blake3
 from formats import ARTIFACT, NONCE, NUMBER, SESSION
 
-from cas.format import blob, collection, config, keys, manifest, segment, session, version
+from cas.format import (
+    blob,
+    collection,
+    config,
+    keys,
+    manifest,
+    segment,
+    session,
+    verification,
+    version,
+)
 from cas.model.entry import EntryKind, PageLocation, Totals
 from cas.model.ids import BlobId, PageId, SessionId, VersionDigest
 from cas.model.names import AliasName, ArtifactName
@@ -227,6 +237,35 @@ def sample_segment() -> segment.Segment:
     )
 
 
+def sample_results() -> verification.ResultsRecord:
+    """Two blobs, verified a day apart."""
+    return verification.ResultsRecord(
+        session=SESSION,
+        supersedes=(SessionId(digest("mark")[:16]),),
+        keys=segment.chunk_keys(ids("blob 1", "blob 2")),
+        seconds=u32(TIME_NS // 10**9, TIME_NS // 10**9 - 86_400),
+    )
+
+
+def sample_damage() -> verification.DamageRecord:
+    """A blob that is missing, one with two damaged chunks, and one of pages without a table."""
+    u8 = np.uint8
+    states = (
+        verification.DamageState.MISSING,
+        verification.DamageState.CHUNKS,
+        verification.DamageState.TABLE,
+    )
+    return verification.DamageRecord(
+        session=SESSION,
+        supersedes=(),
+        blob_ids=ids("blob 1", "blob 2", "meta blob"),
+        kinds=np.array([0, 0, 1], u8),
+        states=np.array(states, u8),
+        chunk_counts=u32(0, 2, 0),
+        chunks=u32(3, 16_383),
+    )
+
+
 def sample_config(extra: dict[str, Any] | None = None) -> config.StoreConfig:
     """A store with the sizes that `cas init` chooses."""
     return config.StoreConfig(
@@ -290,6 +329,8 @@ def make_values() -> dict[str, tuple[str, Any]]:
         "collection/done": ("done", 42),
         "collection/floor": ("floor", 40),
         "index/segment": ("segment", sample_segment()),
+        "verification/results": ("results", sample_results()),
+        "verification/damage": ("damage", sample_damage()),
     }
 
 

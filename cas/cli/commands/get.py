@@ -40,6 +40,7 @@ cas get team/bert:production s3://serving/bert
     metavar="PATH",
     help="Take what it holds from this file or folder; repeatable.",
 )
+@click.option("--allow-holes", is_flag=True, help="Where the store is damaged, get the rest.")
 @click.option("--pin", is_flag=True, help="Keep REF in the store until all of it is here.")
 @click.option("--outside-links", is_flag=True, help="Make links that lead out of DEST, too.")
 @click.option(

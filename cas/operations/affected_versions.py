@@ -1,0 +1,58 @@
+"""Which versions, and which bytes of their files, damage touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from cas.errors import CasError
+from cas.format.manifest import Page, root_page_location
+from cas.format.verification import DamageState
+from cas.model.entry import PageLocation
+from cas.objects.parts import StoreParts
+from cas.operations.damaged_extents import Damages, damaged_blob_ids, damaged_extents
+from cas.operations.inspect_structure import SHOWN_VERSIONS, Inspection
+from cas.operations.live_versions import LiveVersion
+
+
+def name_affected(parts: StoreParts, found: Inspection) -> None:
+    """Say in each problem with a blob which versions it touches."""
+    bad = {i: one for i, one in found.damage.items() if one.state is not DamageState.HEADS}
+    if not bad:
+        return
+    versions: dict[str, list[str]] = {}
+    for version in found.versions:
+        for blob_id in _touched_blobs(parts, version, bad):
+            versions.setdefault(bad[blob_id].key, []).append(version.ref)
+    found.problems[:] = [
+        replace(one, versions=tuple(versions.get(one.key, ())[:SHOWN_VERSIONS]))
+        if one.kind == "blob"
+        else one
+        for one in found.problems
+    ]
+
+
+def _touched_blobs(parts: StoreParts, version: LiveVersion, bad: Damages) -> set[bytes]:
+    touched = {version.root.blob_id.raw} & bad.keys()
+    for location, page in pages_of(parts, version):
+        if location.blob_id.raw in bad and page is None:
+            touched.add(location.blob_id.raw)
+        if page is not None:
+            touched |= damaged_blob_ids(page, damaged_extents(page, bad))
+    return touched
+
+
+def pages_of(parts: StoreParts, version: LiveVersion) -> Iterator[tuple[PageLocation, Page | None]]:
+    """Yield the pages of a version in order, None for those that cannot be read; nothing if it is
+    the root that cannot.
+    """
+    try:
+        root = parts.pages.read_root(version.root)
+    except CasError:
+        return
+    for row in range(len(root.page_ids)):
+        location = root_page_location(root, row)
+        try:
+            yield location, parts.pages.read_page(location)
+        except CasError:
+            yield location, None

@@ -1,0 +1,224 @@
+"""The versions that a store must be able to read, and what is wrong with the records that say so.
+
+Trash is live: it can be restored. What was purged is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from cas.backend.base import Backend
+from cas.errors import CasError, CorruptionError, NotFoundError, UnsupportedError
+from cas.format import keys
+from cas.format.version import (
+    MoveKind,
+    RevisionRecord,
+    VersionRecord,
+    VoidRecord,
+    decode_alias,
+    decode_move,
+    decode_revision,
+    decode_slot,
+)
+from cas.model.entry import PageLocation
+from cas.model.names import AliasName, ArtifactName, Ref
+from cas.objects.parts import StoreParts
+from cas.objects.versions import list_artifacts, list_slots, unknown_artifact
+from cas.operations.resolve import resolve_record
+from cas.operations.verify_outcomes import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class LiveVersion:
+    """A version that is not purged, and where its root lies by its newest revision.
+
+    Attributes:
+        last_revision: the highest revision there is, void, damaged or not; 0 for none.
+        needs_revision: that revision is damaged, so readers do not get past it.
+    """
+
+    record: VersionRecord
+    root: PageLocation
+    last_revision: int = 0
+    needs_revision: bool = False
+
+    @property
+    def ref(self) -> str:
+        """The version as a reference."""
+        return f"{self.record.artifact}:v{self.record.number}"
+
+
+class LiveVersions:
+    """Reads the records of versions. What cannot be read is noted, and the rest goes on.
+
+    Attributes:
+        versions: those found, by artifact and number.
+        problems: records that are damaged.
+        unread: what this cas cannot read.
+    """
+
+    def __init__(self, parts: StoreParts) -> None:
+        self._backend: Backend = parts.backend
+        self._parts = parts
+        self.versions: list[LiveVersion] = []
+        self.problems: list[Problem] = []
+        self.unread: list[str] = []
+
+    def read(self, ref: Ref | None) -> None:
+        """Read the records of one version, of an artifact (a bare name), or of all.
+
+        Raises:
+            NotFoundError: there is no such artifact or version.
+            BackendError: the storage failed.
+        """
+        if ref is None:
+            for artifact in list_artifacts(self._backend):
+                self._read_artifact(artifact, None)
+            return
+        if ref.number is None and ref.alias is None and ref.digest_prefix is None:
+            if not list_slots(self._backend, ref.artifact).slots:
+                raise unknown_artifact(self._backend, ref.artifact)
+            self._read_artifact(ref.artifact, None)
+            return
+        number = ref.number
+        if number is None:
+            number = resolve_record(self._parts, ref).record.number
+        if number not in list_slots(self._backend, ref.artifact).slots:
+            resolve_record(self._parts, ref)  # says what is wrong with it
+        self._read_artifact(ref.artifact, number)
+
+    def _read_artifact(self, artifact: ArtifactName, wanted: int | None) -> None:
+        slots: dict[int, VersionRecord] = {}
+        numbers: set[int] = set()
+        voids: set[int] = set()
+        revisions: dict[int, list[int]] = {}
+        moves: dict[int, list[int]] = {}
+        listed = sorted(o.key for o in self._backend.list_objects(keys.versions_prefix(artifact)))
+        for key in listed:
+            parsed = keys.parse_version_key(key)
+            if parsed is None or wanted not in (None, parsed.number):
+                continue
+            if parsed.kind == "slot":
+                numbers.add(parsed.number)
+                record = self._read_slot(artifact, parsed.number, key)
+                if isinstance(record, VersionRecord):
+                    slots[parsed.number] = record
+                elif record is not None:
+                    voids.add(parsed.number)
+            else:
+                counts = revisions if parsed.kind == "revision" else moves
+                counts.setdefault(parsed.number, []).append(parsed.k)
+        for number, record in sorted(slots.items()):
+            if not self._is_purged(artifact, number, moves.get(number, [])):
+                self._add(record, revisions.get(number, []))
+        for number in sorted({*moves, *revisions} | numbers):
+            for of, key_of in ((moves, keys.move_key), (revisions, keys.revision_key)):
+                self._note_gaps(
+                    of.get(number, []),
+                    partial(key_of, artifact, number),
+                    first=1,
+                    ref=f"{artifact}:v{number}",
+                )
+        if wanted is None:
+            named = [*numbers, *moves, *revisions]
+            self._note_gaps(named, partial(keys.version_key, artifact), have=numbers)
+            self._check_aliases(artifact, numbers - voids)
+
+    def _read_slot(
+        self, artifact: ArtifactName, number: int, key: str
+    ) -> VersionRecord | VoidRecord | None:
+        content = self._get(key)
+        if content is None:
+            return None
+        try:
+            return decode_slot(content, what=key, artifact=artifact, number=number)
+        except (CorruptionError, UnsupportedError) as error:
+            self._note(error, key, "record", f"{artifact}:v{number}")
+            return None
+
+    def _is_purged(self, artifact: ArtifactName, number: int, moves: list[int]) -> bool:
+        last: MoveKind | None = None
+        for k in sorted(moves):
+            key = keys.move_key(artifact, number, k)
+            content = self._get(key)
+            try:
+                if content is not None:
+                    last = decode_move(content, what=key).kind
+            except (CorruptionError, UnsupportedError) as error:
+                self._note(error, key, "record", f"{artifact}:v{number}")
+        return last is MoveKind.PURGE
+
+    def _add(self, record: VersionRecord, revisions: list[int]) -> None:
+        root, needs_revision = record.root, False
+        last_error: tuple[CasError, str] | None = None
+        for k in sorted(revisions):
+            key = keys.revision_key(record.artifact, record.number, k)
+            content = self._get(key)
+            try:
+                revision = None if content is None else decode_revision(content, what=key)
+                if isinstance(revision, RevisionRecord):
+                    if revision.digest != record.digest:
+                        raise CorruptionError(f"{key}: it is a revision of other data")
+                    root, needs_revision = revision.root, False
+            except (CorruptionError, UnsupportedError) as error:
+                needs_revision = True
+                last_error = (error, key)
+        if needs_revision and last_error is not None:
+            # One below a revision that can be read is nobody's business any more.
+            self._note(*last_error, "record", f"{record.artifact}:v{record.number}")
+        last = max(revisions, default=0)
+        self.versions.append(LiveVersion(record, root, last, needs_revision))
+
+    def _check_aliases(self, artifact: ArtifactName, numbers: set[int]) -> None:
+        generations: dict[str, list[int]] = {}
+        for listed in self._backend.list_objects(keys.aliases_prefix(artifact)):
+            parsed = keys.parse_alias_key(listed.key)
+            content = None if parsed is None else self._get(listed.key)
+            if parsed is None or content is None:
+                continue
+            generations.setdefault(parsed[0], []).append(parsed[1])
+            try:
+                number = decode_alias(content, what=listed.key).number
+            except (CorruptionError, UnsupportedError) as error:
+                self._note(error, listed.key, "alias", f"{artifact}:{parsed[0]}")
+                continue
+            if number is not None and number not in numbers:
+                text = f"{listed.key}: points to v{number}, which there is not"
+                self.problems.append(Problem(kind="alias", key=listed.key, text=text))
+        for alias, found in sorted(generations.items()):
+            self._note_gaps(found, partial(keys.alias_key, artifact, AliasName(alias)))
+
+    def _note_gaps(
+        self,
+        named: list[int],
+        key_of: Callable[[int], str],
+        *,
+        first: int = 0,
+        have: set[int] | None = None,
+        ref: str = "",
+    ) -> None:
+        """Note numbers that are not there though higher ones are, as nobody skips one."""
+        for number in range(first, max(named, default=-1) + 1):
+            if number not in (named if have is None else have):
+                key = key_of(number)
+                text = f"{key} is missing, though a later one is there"
+                versions = (ref,) if ref else ()
+                self.problems.append(Problem(kind="record", key=key, text=text, versions=versions))
+
+    def _get(self, key: str) -> bytes | None:
+        """Read a record that was listed; None if it is gone, which only litter may be."""
+        try:
+            return self._backend.get(key)
+        except NotFoundError as error:
+            self._note(error, key, "record", "")
+            return None
+
+    def _note(self, error: CasError, key: str, kind: str, ref: str) -> None:
+        if isinstance(error, UnsupportedError):
+            self.unread.append(str(error))
+            return
+        versions = (ref,) if ref else ()
+        text = str(error)
+        self.problems.append(Problem(kind=kind, key=key, text=text, versions=versions))

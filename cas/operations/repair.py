@@ -1,0 +1,409 @@
+"""Repair: what is damaged or missing is looked for elsewhere, stored anew, and versions lead there.
+
+Nothing that is stored is removed or replaced. Spec: specs/protocol/verify-repair.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from cas.environment import monotonic_seconds
+from cas.errors import BackendError, CasError, CorruptionError
+from cas.format import keys
+from cas.format.manifest import Root
+from cas.format.session import Intent
+from cas.format.verification import DamageState
+from cas.model.names import Ref
+from cas.model.progress import Cancel, Progress
+from cas.objects.blobs import TableReader
+from cas.objects.collection_log import list_log
+from cas.objects.damage import (
+    KnownDamage,
+    list_damage,
+    merge_damage,
+    read_damage,
+    write_damage,
+)
+from cas.objects.examine_blob import examine_blob
+from cas.objects.index import build_segment, write_segment
+from cas.objects.parts import StoreParts
+from cas.objects.sessions import WriterSession
+from cas.operations.affected_versions import name_affected, pages_of
+from cas.operations.damaged_extents import Int64s
+from cas.operations.dry_backend import DryBackend
+from cas.operations.guarantees import require_create_if_absent
+from cas.operations.holes import Hole
+from cas.operations.inspect_structure import inspect_structure, parts_past_cache
+from cas.operations.live_versions import LiveVersion
+from cas.operations.lost_ranges import holes_of
+from cas.operations.outcomes import GetOptions
+from cas.operations.rebuild_index import lost_from_index, rebuild_index
+from cas.operations.rebuild_pages import PageRebuilder
+from cas.operations.repair_blobs import BlobRepair, RepairedBlob, guess_source, lost_damage
+from cas.operations.repair_needs import BlobNeed, RepairNeeds
+from cas.operations.repair_outcomes import RepairOptions, RepairOutcome
+from cas.operations.repair_sources import FileSource, Source, StoreSource
+from cas.operations.repaired_places import RepairedPlaces
+from cas.operations.revise import Reviser, RevisionOutcome
+from cas.operations.verify import verify
+from cas.operations.verify_outcomes import VerifyLevel, VerifyOptions
+from cas.transfer.relocation import Relocation
+
+REVISE_ATTEMPTS = 4
+# A round may bring pages back, and what they speak of be damaged, too.
+ROUNDS = 3
+
+
+def repair(
+    parts: StoreParts, ref: Ref | None, stores: Sequence[StoreParts], options: RepairOptions
+) -> RepairOutcome:
+    """Bring back what is damaged of one version, an artifact (a bare name), or the whole store.
+
+    Damage is what the structure shows, and what earlier verifications recorded and is still so.
+    Unless `options.apply` nothing is written. A repair that was killed may be run again by anyone.
+
+    Args:
+        stores: other stores to look in.
+
+    Raises:
+        NotFoundError: there is no such artifact, version or path.
+        UnsupportedError: the storage does not keep two writers apart.
+        BackendError: a storage failed; what was repaired until then stays so.
+    """
+    started = monotonic_seconds()
+    if options.apply:
+        require_create_if_absent(parts, "repairing")
+    outcome = RepairOutcome(applied=options.apply)
+    for _ in range(ROUNDS):
+        one = _Repair(parts_past_cache(parts), parts.tables, ref, stores, options)
+        outcome = _joined(outcome, one.run())
+        if not options.apply or all(_is_sound(parts, each, options) for each in one.unseen):
+            break
+    return replace(outcome, seconds=monotonic_seconds() - started)
+
+
+def _is_sound(parts: StoreParts, ref: str, options: RepairOptions) -> bool:
+    """Read all that a version needs which could not be read: nobody looked at that before."""
+    level = VerifyOptions(level=VerifyLevel.DATA, cancel=options.cancel, progress=options.progress)
+    return verify(parts, Ref.parse(ref), level).is_sound
+
+
+def _joined(first: RepairOutcome, second: RepairOutcome) -> RepairOutcome:
+    """Return what two rounds did together; what stays lost is told by the second."""
+    return replace(
+        second,
+        problems=tuple(dict.fromkeys((*first.problems, *second.problems))),
+        damaged_blobs=first.damaged_blobs + second.damaged_blobs,
+        found_chunks=first.found_chunks + second.found_chunks,
+        found_bytes=first.found_bytes + second.found_bytes,
+        moved_bytes=first.moved_bytes + second.moved_bytes,
+        revised=tuple(dict.fromkeys((*first.revised, *second.revised))),
+        rebuilt_pages=tuple(dict.fromkeys((*first.rebuilt_pages, *second.rebuilt_pages))),
+        rebuilt_blobs=first.rebuilt_blobs + second.rebuilt_blobs,
+    )
+
+
+class _Repair:
+    """One round of a repair. For one thread.
+
+    Attributes:
+        unseen: versions that could not be read before, so that what they need may be damaged, too.
+    """
+
+    def __init__(
+        self,
+        parts: StoreParts,
+        cached: TableReader,
+        ref: Ref | None,
+        stores: Sequence[StoreParts],
+        options: RepairOptions,
+    ) -> None:
+        self._parts = parts
+        # A dry run goes through everything but the revisions, and its writes go nowhere.
+        dry = replace(parts, backend=DryBackend(parts.backend))
+        self._writing = parts if options.apply else dry
+        self._cached = cached
+        self._ref = ref
+        self._options = options
+        self._cancel = options.cancel or Cancel()
+        self._session = WriterSession(self._writing.backend)
+        self.unseen: list[str] = []
+        # The log first: of what versions named after that it is known that no run up to it killed it.
+        self._stamp = list_log(parts.backend).resolved_prefix
+        self._known = read_damage(parts.backend, list_damage(parts.backend))
+        self._found = inspect_structure(parts, ref, self._cancel, options.progress)
+        self._confirm_damage()
+        name_affected(parts, self._found)
+        self._stores = [StoreSource(parts, self._avoid(), parts.tables, is_other=False)]
+        for other in stores:
+            damage = read_damage(other.backend, list_damage(other.backend))
+            self._stores.append(StoreSource(other, damage, other.tables, is_other=True))
+
+    def _confirm_damage(self) -> None:
+        """Look at what earlier verifications recorded: it may be whole again."""
+        needed = self._found.needed
+        known = self._known.blobs
+        for target in needed.targets(range(len(needed))) if known else ():
+            if target.blob_id not in known or target.blob_id in self._found.damage:
+                continue
+            self._cancel.check()
+            try:
+                damage = examine_blob(self._parts.backend, target)
+            except CasError as error:
+                self._found.unread.append(f"{target.key}: {error}")
+                continue
+            if damage is not None:
+                self._found.add_damage([damage])
+
+    def _avoid(self) -> KnownDamage:
+        return KnownDamage(self._found.damage)
+
+    def run(self) -> RepairOutcome:
+        """Do it."""
+        try:
+            return self._run()
+        finally:
+            self._session.close()
+
+    def _run(self) -> RepairOutcome:
+        found, options = self._found, self._options
+        problems = tuple(found.problems)
+        needs = self._needs()
+        sources: list[Source] = list(self._stores)
+        if options.paths:
+            get = GetOptions(jobs=options.jobs, progress=options.progress, cancel=self._cancel)
+            sources.append(FileSource(self._parts, options.paths, get))
+        session = self._session.id
+        with BlobRepair(self._writing, session, sources, self._stamp, self._cancel) as blobs:
+            repaired = self._repair_blobs(blobs, needs, sources)
+            places = self._places(blobs, repaired)
+            rebuilt, lost_pages = self._rebuild_pages(places)
+            revised, failed = self._revise(places, rebuilt)
+            around = [one for one in self._found.versions if one.needs_revision]
+            self.unseen = [one.ref for one in (*rebuilt, *around)]
+            index = lost_from_index(self._parts, found)
+            lost = list(self._lost(repaired, {one.ref for one in (*lost_pages, *failed)}))
+            outcome = RepairOutcome(
+                applied=options.apply,
+                problems=problems,
+                damaged_blobs=len(found.damage),
+                found_chunks=blobs.counts.found_chunks,
+                found_bytes=blobs.counts.found_bytes,
+                moved_bytes=blobs.counts.moved_bytes,
+                lost_chunks=sum(len(lost_damage(one)[1]) for one in repaired),
+                revised=tuple(revised),
+                rebuilt_pages=tuple(version.ref for version in rebuilt),
+                rebuilt_blobs=len(index[0]),
+                lost=tuple(lost),
+                unrepaired=tuple(self._unrepaired(failed)),
+                unread=tuple(found.unread),
+            )
+        if options.apply:
+            if index[0] or index[1]:
+                rebuild_index(self._parts, self._session, found, self._stamp, index)
+            self._remember(repaired)
+        return outcome
+
+    def _needs(self) -> list[BlobNeed]:
+        """Return what versions need of damaged data blobs."""
+        needs = RepairNeeds({i: one for i, one in self._found.damage.items() if not one.is_meta})
+        if self._found.damage:
+            for location in self._found.locations:
+                self._cancel.check()
+                with suppress(CorruptionError):
+                    needs.add(self._parts.pages.read_page(location))
+        return list(needs.wanted())
+
+    def _repair_blobs(
+        self, blobs: BlobRepair, needs: list[BlobNeed], sources: list[Source]
+    ) -> list[RepairedBlob]:
+        guesses = blobs.find_tables(needs, self._cached)
+        hashes = frozenset(h for need in needs if need.table is None for h in need.files)
+        tables = [n.table.chunk_ids[_within(n)] for n in needs if n.table is not None]
+        wanted = np.concatenate([np.zeros((0, 32), np.uint8), *tables])
+        if hashes:
+            own = StoreSource(self._parts, self._avoid(), guesses, is_other=False)
+            sources.insert(1, guess_source(own, needs))
+        for source in sources:
+            if source is not (sources[1] if hashes else None):
+                source.prepare(wanted, hashes)
+        repaired = []
+        for number, need in enumerate(needs):
+            repaired.append(blobs.repair(need))
+            if self._options.progress is not None:
+                done = Progress(phase="repair", total_files=len(needs), done_files=number + 1)
+                self._options.progress(done)
+        blobs.finish()
+        if blobs.sent:
+            self._session.put_intent(self._intent(blobs))
+            segment = build_segment(
+                self._session.id, self._stamp, [(one.ref, one.chunk_ids) for one in blobs.sent]
+            )
+            key = keys.segment_key(0, self._session.id, self._session.segments)
+            self._session.segments += 1
+            write_segment(self._writing.backend, key, segment)
+        return repaired
+
+    def _intent(self, blobs: BlobRepair) -> Intent:
+        return Intent(
+            session=self._session.id,
+            k=self._session.next_intent,
+            final=False,
+            artifact=None,
+            slot=None,
+            revision=None,
+            blob_ids=b"".join(sorted(one.ref.blob_id for one in blobs.sent)),
+            meta_ids=b"",
+            pages=(),
+            stamp=self._stamp,
+            created_ns=self._parts.clock.now_ns(),
+        )
+
+    def _places(self, blobs: BlobRepair, repaired: list[RepairedBlob]) -> RepairedPlaces:
+        moved = {one.need.target.blob_id: one.moved(blobs.blobs) for one in repaired if one.places}
+        lost = {
+            one.need.target.blob_id: lost_damage(one)[1]
+            for one in repaired
+            if one.places and one.need.table is None
+        }
+        emptied = {i for i, one in self._found.damage.items() if one.is_meta}
+        # A damaged revision is gone around by another one, whose root is stored anew.
+        emptied |= {one.root.blob_id.raw for one in self._found.versions if one.needs_revision}
+        return RepairedPlaces(self._parts, Relocation(moved), self._stamp, lost, frozenset(emptied))
+
+    def _rebuild_pages(self, places: RepairedPlaces) -> tuple[list[LiveVersion], list[LiveVersion]]:
+        """Make copies of versions whose pages or root are lost; return them, and those without."""
+        bad = frozenset(self._found.damage)
+        copied: dict[bytes, tuple[bool, Root | None]] = {}
+        rebuilder = PageRebuilder(self._writing, self._session, bad, self._stores, self._options)
+        rebuilt, lost = [], []
+        for version in self._found.versions:
+            pages = list(_unreadable(self._parts, version))
+            if not pages:
+                continue
+            self._cancel.check()
+            digest = version.record.digest.raw
+            if digest not in copied:
+                copied[digest] = rebuilder.copy(version.record)
+            is_found, root = copied[digest]
+            if not is_found:
+                lost.append(version)
+                continue
+            rebuilt.append(version)
+            if root is None:
+                continue
+            places.copies[digest] = root
+            with suppress(CasError):
+                places.note_version(version.record, self._parts.pages.read_root(version.root))
+        return rebuilt, lost
+
+    def _revise(
+        self, places: RepairedPlaces, rebuilt: list[LiveVersion]
+    ) -> tuple[list[str], list[LiveVersion]]:
+        """Publish where versions lie now; return those that moved, and those that could not."""
+        revised: list[str] = []
+        failed: list[LiveVersion] = []
+        moved = {*places.relocation.moved, *places.emptied}
+        if not moved and not rebuilt:
+            return revised, failed
+        needs_revision = {one.ref for one in rebuilt}
+        for version in self._found.versions:
+            if version.ref not in needs_revision and not _names(self._parts, version, moved):
+                continue
+            if not self._options.apply or self._publish(places, version):
+                revised.append(version.ref)
+            else:
+                failed.append(version)
+        return revised, failed
+
+    def _publish(self, places: RepairedPlaces, version: LiveVersion) -> bool:
+        record = version.record
+        for _ in range(REVISE_ATTEMPTS):
+            self._cancel.check()
+            try:
+                reviser = Reviser(self._parts, places, past_damage=True)
+                outcome = reviser.revise(record.artifact, record.number).outcome
+            except CorruptionError:
+                return False
+            if not outcome.is_worth_another_try:
+                return outcome in (RevisionOutcome.PUBLISHED, RevisionOutcome.UNCHANGED)
+        return False
+
+    def _lost(self, repaired: list[RepairedBlob], pages: set[str]) -> Iterator[Hole]:
+        damage: dict[bytes, tuple[Int64s, BlobNeed]] = {}
+        for one in repaired:
+            _, rows = lost_damage(one)
+            if len(rows):
+                damage[one.need.target.blob_id] = (rows, one.need)
+        for version in self._found.versions:
+            yield from holes_of(self._parts, version, damage, whole=version.ref in pages)
+
+    def _unrepaired(self, failed: list[LiveVersion]) -> Iterator[str]:
+        gone_around = {one.ref for one in self._found.versions if one.needs_revision}
+        for problem in self._found.problems:
+            if problem.kind not in ("record", "alias", "digest"):
+                continue
+            if not gone_around.intersection(problem.versions) or ".r" not in problem.key:
+                yield f"{problem.text}; records are never replaced: copy the version from elsewhere"
+        for version in failed:
+            yield f"{version.ref}: no revision could be published; run the repair again"
+
+    def _remember(self, repaired: list[RepairedBlob]) -> None:
+        """Bring the records of damage in line with what is needed now."""
+        with suppress(BackendError):
+            known = read_damage(self._parts.backend, list_damage(self._parts.backend))
+            after = inspect_structure(parts_past_cache(self._parts), self._ref, self._cancel)
+            damage = {**self._found.damage, **after.damage}
+            for one in repaired:
+                left, _ = lost_damage(one)
+                if left is not None:
+                    damage[one.need.target.blob_id] = left
+            sound = [i for i in known.blobs if i not in damage]
+            if after.is_all and not after.unread:
+                needed = {row.tobytes() for row in after.needed.ids}
+                sound += [i for i in damage if i not in needed]
+                damage = {i: one for i, one in damage.items() if i in needed}
+            elif not after.is_all:
+                mine = {row.tobytes() for row in self._found.needed.ids}
+                sound = [i for i in sound if i in mine]
+            merged = merge_damage(known, damage.values(), sound)
+            if merged is not None:
+                write_damage(self._parts.backend, known, merged)
+
+
+def _within(need: BlobNeed) -> Int64s:
+    """The needed rows that the table has and that are not whole in the blob itself."""
+    assert need.table is not None
+    rows = need.rows[need.rows < len(need.table.chunk_lengths)]
+    if need.damage.state is DamageState.CHUNKS:
+        return np.intersect1d(rows, need.damage.chunks)
+    return rows if need.damage.state is not DamageState.HEADS else rows[:0]
+
+
+def _unreadable(parts: StoreParts, version: LiveVersion) -> Iterator[int]:
+    """Yield the rows of the pages of a version that cannot be read; -1 for its root."""
+    try:
+        root = parts.pages.read_root(version.root)
+        if root.digest != version.record.digest:
+            yield -1
+    except CasError:
+        yield -1
+        return
+    for row, (_, page) in enumerate(pages_of(parts, version)):
+        if page is None:
+            yield row
+
+
+def _names(parts: StoreParts, version: LiveVersion, blob_ids: set[bytes]) -> bool:
+    """Tell whether a version needs any of these blobs."""
+    if version.root.blob_id.raw in blob_ids:
+        return True
+    return any(
+        location.blob_id.raw in blob_ids
+        or (page is not None and any(row.tobytes() in blob_ids for row in page.blob_ids))
+        for location, page in pages_of(parts, version)
+    )
