@@ -50,7 +50,7 @@ def show_verify(console: Console, outcome: VerifyOutcome) -> int:
 
 def _problem_line(problem: Problem) -> str:
     touched = f"; touches {', '.join(problem.versions)}" if problem.versions else ""
-    harmless = "; no version needs it" if problem.is_harmless else ""
+    harmless = "; no version is touched" if problem.is_harmless else ""
     return f"{problem.kind:<7} {escape(problem.text)}{escape(touched)}{harmless}"
 
 

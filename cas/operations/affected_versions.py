@@ -24,12 +24,12 @@ def name_affected(parts: StoreParts, found: Inspection) -> None:
     for version in found.versions:
         for blob_id in _touched_blobs(parts, version, bad):
             versions.setdefault(bad[blob_id].key, []).append(version.ref)
-    found.problems[:] = [
-        replace(one, versions=tuple(versions.get(one.key, ())[:SHOWN_VERSIONS]))
-        if one.kind == "blob"
-        else one
-        for one in found.problems
-    ]
+    for at, one in enumerate(found.problems):
+        if one.kind == "blob":
+            touched = tuple(versions.get(one.key, ())[:SHOWN_VERSIONS])
+            # What a put stored again since is damaged, and nobody needs it any more.
+            harmless = one.is_harmless or not touched
+            found.problems[at] = replace(one, versions=touched, is_harmless=harmless)
 
 
 def _touched_blobs(parts: StoreParts, version: LiveVersion, bad: Damages) -> set[bytes]:

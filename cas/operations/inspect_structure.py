@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cas.backend.caching import past_cache
-from cas.errors import CorruptionError, UnsupportedError
+from cas.errors import CasError, CorruptionError, UnsupportedError
 from cas.format.verification import DamageState
 from cas.model.entry import PageLocation
 from cas.model.names import Ref
 from cas.model.progress import Cancel, Progress, ProgressSink
 from cas.objects.blobs import TableReader
 from cas.objects.checked_pages import CheckedPageReader
-from cas.objects.damage import BlobDamage
+from cas.objects.damage import BlobDamage, KnownDamage
 from cas.objects.examine_blob import BlobTarget, examine_blob
 from cas.objects.parts import StoreParts
 from cas.operations.check_pages import READERS, PageCheck
@@ -90,6 +90,32 @@ def inspect_structure(
     if ref is None:
         check_records(parts.backend, found.problems, found.unread)
     return found
+
+
+def confirm_damage(
+    parts: StoreParts, found: Inspection, known: KnownDamage, cancel: Cancel
+) -> list[bytes]:
+    """Look again at needed blobs that were recorded as damaged; note those that still are.
+
+    Returns:
+        The ids of those that are whole.
+    """
+    sound: list[bytes] = []
+    rows = range(len(found.needed)) if known.blobs else ()
+    for target in found.needed.targets(rows):
+        if target.blob_id not in known.blobs or target.blob_id in found.damage:
+            continue
+        cancel.check()
+        try:
+            damage = examine_blob(parts.backend, target)
+        except CasError as error:
+            found.unread.append(f"{target.key}: {error}")
+            continue
+        if damage is None:
+            sound.append(target.blob_id)
+        else:
+            found.add_damage([damage])
+    return sound
 
 
 def _inspect(

@@ -28,7 +28,6 @@ from cas.objects.damage import (
     read_damage,
     write_damage,
 )
-from cas.objects.examine_blob import examine_blob
 from cas.objects.index import build_segment, write_segment
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
@@ -37,7 +36,11 @@ from cas.operations.damaged_extents import Int64s
 from cas.operations.dry_backend import DryBackend
 from cas.operations.guarantees import require_create_if_absent
 from cas.operations.holes import Hole
-from cas.operations.inspect_structure import inspect_structure, parts_past_cache
+from cas.operations.inspect_structure import (
+    confirm_damage,
+    inspect_structure,
+    parts_past_cache,
+)
 from cas.operations.live_versions import LiveVersion
 from cas.operations.lost_ranges import holes_of
 from cas.operations.outcomes import GetOptions
@@ -136,28 +139,12 @@ class _Repair:
         self._stamp = list_log(parts.backend).resolved_prefix
         self._known = read_damage(parts.backend, list_damage(parts.backend))
         self._found = inspect_structure(parts, ref, self._cancel, options.progress)
-        self._confirm_damage()
+        confirm_damage(parts, self._found, self._known, self._cancel)
         name_affected(parts, self._found)
         self._stores = [StoreSource(parts, self._avoid(), parts.tables, is_other=False)]
         for other in stores:
             damage = read_damage(other.backend, list_damage(other.backend))
             self._stores.append(StoreSource(other, damage, other.tables, is_other=True))
-
-    def _confirm_damage(self) -> None:
-        """Look at what earlier verifications recorded: it may be whole again."""
-        needed = self._found.needed
-        known = self._known.blobs
-        for target in needed.targets(range(len(needed))) if known else ():
-            if target.blob_id not in known or target.blob_id in self._found.damage:
-                continue
-            self._cancel.check()
-            try:
-                damage = examine_blob(self._parts.backend, target)
-            except CasError as error:
-                self._found.unread.append(f"{target.key}: {error}")
-                continue
-            if damage is not None:
-                self._found.add_damage([damage])
 
     def _avoid(self) -> KnownDamage:
         return KnownDamage(self._found.damage)

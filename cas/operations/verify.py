@@ -15,7 +15,12 @@ from cas.objects.damage import list_damage, merge_damage, read_damage, write_dam
 from cas.objects.parts import StoreParts
 from cas.operations.affected_versions import name_affected
 from cas.operations.check_tables import check_tables
-from cas.operations.inspect_structure import Inspection, inspect_structure, parts_past_cache
+from cas.operations.inspect_structure import (
+    Inspection,
+    confirm_damage,
+    inspect_structure,
+    parts_past_cache,
+)
 from cas.operations.verify_outcomes import VerifyLevel, VerifyOptions, VerifyOutcome
 from cas.operations.verify_reads import DataReads, read_blobs
 
@@ -35,8 +40,10 @@ def verify(parts: StoreParts, ref: Ref | None, options: VerifyOptions) -> Verify
     fresh = parts_past_cache(parts)
     cancel = options.cancel or Cancel()
     found = inspect_structure(fresh, ref, cancel, options.progress)
+    known = read_damage(fresh.backend, list_damage(fresh.backend))
     read_tables = 0
     reads = DataReads()
+    reads.confirmed += confirm_damage(fresh, found, known, cancel)
     try:
         if level is VerifyLevel.TABLES:
             read_tables = check_tables(fresh, found, options, cancel)
@@ -67,7 +74,8 @@ def _remember_damage(parts: StoreParts, found: Inspection, reads: DataReads) -> 
     """Bring the records of damage in the store in line with what was found."""
     with suppress(BackendError):  # a reader may verify, too; then only nobody remembers it
         known = read_damage(parts.backend, list_damage(parts.backend))
-        sound = [one for one in reads.sound if one not in found.damage]
+        read = (*reads.confirmed, *reads.sound)
+        sound = [one for one in read if one not in found.damage]
         if found.is_all and found.versions and not found.unread:
             # What no version needs any more is of no interest: it may be gone tomorrow.
             needed = {row.tobytes() for row in found.needed.ids} if known.blobs else set()

@@ -29,13 +29,16 @@ NS = 1_000_000_000
 
 @dataclass(slots=True)
 class DataReads:
-    """What a run read so far; `sound` are ids of blobs that were found whole."""
+    """What a run read so far; `sound` are ids of blobs that were found whole, `confirmed` of those
+    that were recorded as damaged and are not.
+    """
 
     blobs: int = 0
     size: int = 0
     left: int = 0
     recent: int = 0
     sound: list[bytes] = field(default_factory=list)
+    confirmed: list[bytes] = field(default_factory=list)
 
 
 def read_blobs(

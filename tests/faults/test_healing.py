@@ -128,3 +128,20 @@ def test_damage_is_learned_of_without_a_listing(scene, first):
     scene.store().verify("other:v0", WHOLE)
 
     assert requests() == (lists, gets + 2)
+
+
+def test_known_damage_is_told_by_every_verification_until_it_is_healed(scene):
+    """Even by one that looks at the structure only."""
+    scene.put(LARGE)
+    damage(scene, data_blobs(scene)[-1])
+    assert scene.store().verify().is_sound
+    assert not scene.store().verify(None, WHOLE).is_sound
+
+    assert not scene.store().verify().is_sound
+    assert not scene.store().verify("data:v0").is_sound
+    scene.put(LARGE)
+
+    (left,) = scene.store().verify().problems
+    assert (left.versions, left.is_harmless) == ((), True)
+    assert scene.store().repair(None, cas.RepairOptions(apply=True)).is_whole
+    assert scene.store().verify(None, WHOLE).is_sound

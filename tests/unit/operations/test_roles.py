@@ -174,6 +174,27 @@ def test_only_a_collector_erases(objects, source, options):
     assert [key for key in objects if key.startswith(("blobs/", "meta/"))] == []
 
 
+def test_a_writer_verifies_and_repairs(objects, source, options, tmp_path):
+    """Damage and results are remembered without a right to erase; nothing is replaced."""
+    init_store(PolicyBackend(policy_of("Writer"), objects), SystemClock(), chunk_average=1 << 16)
+    (source / "big").write_bytes(bytes(range(256)) * 1000)
+    enter("Writer", objects, options).put(source, "digits")
+    key = next(key for key in objects if key.startswith("blobs/"))
+    whole = objects[key]
+    objects[key] = whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]
+    data = cas.VerifyOptions(level=cas.VerifyLevel.DATA)
+    assert not enter("Writer", objects, options).verify(None, data).is_sound
+    kept = dict(objects)
+    apply = cas.RepairOptions(paths=(str(source),), apply=True)
+
+    assert enter("Writer", objects, options).repair(None, apply).is_whole
+
+    assert kept.items() <= objects.items()
+    store = enter("Writer", objects, options)
+    assert (store.verify(None, data).is_sound, store.put(source, "digits").healed) == (True, False)
+    assert store.get("digits:v0", tmp_path / "copy").files == 3
+
+
 def test_a_reader_reads_and_no_more(objects, source, options, tmp_path):
     """Everything that shows; nothing that changes the store."""
     init_store(PolicyBackend(policy_of("Writer"), objects), SystemClock(), chunk_average=1 << 16)
@@ -186,6 +207,8 @@ def test_a_reader_reads_and_no_more(objects, source, options, tmp_path):
     assert store.diff("digits:v0", "digits:latest").is_empty
     assert store.usage().versions
     assert store.explain("digits:v0/a").blobs
+    assert store.verify(None, cas.VerifyOptions(level=cas.VerifyLevel.DATA)).is_sound
+    assert store.repair().is_whole
     assert store.plan_delete("digits", now=True).versions
     assert store.plan_repack().is_empty
     assert store.plan_prune("digits", cas.KeepRules(last=1)).going == ()
