@@ -241,8 +241,7 @@ class Carrier:
 
     def _make_room(self) -> None:
         """Nothing is being read and the budget is used up: wait for blobs to be sent."""
-        self._writer.flush()
-        self._writer.raise_failure()
+        self._writer.make_room()
         self._budget.wait_for_release(WAIT_SECONDS)
         self._report()
 

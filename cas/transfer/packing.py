@@ -38,6 +38,10 @@ from cas.transfer.cutting import Span
 # Eight frames share one trial of codecs, see cas.compression.choose.
 FRAMES_PER_GROUP = 8
 UPLOAD_THREADS = 4
+# How many blobs the memory is for. Over a network every sender is to have one, or a line that loses
+# packets is not used up; another is filled, and one more is joined from its parts.
+LOCAL_SHARES = 3
+REMOTE_SHARES = UPLOAD_THREADS + 2
 
 
 @dataclass(slots=True)
@@ -117,7 +121,9 @@ class BlobWriter:
         self._frame_bytes = frame_bytes
         self._stamp = stamp
         self._on_stored = on_stored
-        self._sizes = BlobSizes(budget.limit_bytes // 3, is_local=backend.capabilities.local)
+        is_local = backend.capabilities.local
+        shares = LOCAL_SHARES if is_local else REMOTE_SHARES
+        self._sizes = BlobSizes(budget.limit_bytes // shares, is_local=is_local)
         self._seals = ThreadPoolExecutor(1, thread_name_prefix="cas-seal")
         self._uploads = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="cas-upload")
         self._sealing: list[tuple[int, Future[BlobRef]]] = []
@@ -125,6 +131,7 @@ class BlobWriter:
         self._sent: queue.SimpleQueue[SentBlob] = queue.SimpleQueue()
         self._open: _OpenBlob | None = None
         self._lock = threading.Lock()
+        self._joining = threading.Lock()
         self.stored_bytes = 0
         self.sent_bytes = 0
         self.blob_count = 0
@@ -185,6 +192,16 @@ class BlobWriter:
         self._sealing.append((blob.row, sealing))
         self._pending = [future for future in self._pending if not _is_over(future)]
         self._pending.append(self._uploads.submit(self._send, blob, sealing))
+
+    def make_room(self) -> None:
+        """Send the open blob though it is not full, if no others are left to give memory back.
+
+        Else it waits for what they give back: blobs as small as that would stay so for ever.
+        """
+        self._pending = [future for future in self._pending if not _is_over(future)]
+        if len(self._pending) < UPLOAD_THREADS:
+            self.flush()
+        self.raise_failure()
 
     def collect(self) -> list[SentBlob]:
         """Return the blobs that were sent since the last call; fill the rows of those sealed."""
@@ -295,7 +312,8 @@ class BlobWriter:
             if not self._backend.capabilities.local:
                 # Clients of a network send one piece of memory. Joined here, the parts need not
                 # stay beside it while it is sent, which would double what the budget allows.
-                assembled = replace(assembled, parts=[b"".join(assembled.parts)])
+                with self._joining:
+                    assembled = replace(assembled, parts=[b"".join(assembled.parts)])
             started = monotonic_seconds()
             write_blob(self._backend, BLOB_KIND_DATA, assembled)
             self._sizes.note_sent(blob.raw_bytes, monotonic_seconds() - started)

@@ -193,8 +193,7 @@ class Upload:
 
     def _make_room(self) -> None:
         """Nothing is being read and the budget is used up: wait for blobs to be sent."""
-        self._writer.flush()
-        self._writer.raise_failure()
+        self._writer.make_room()
         self._budget.wait_for_release(0.2)
         self._report()
 

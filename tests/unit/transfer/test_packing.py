@@ -270,3 +270,24 @@ def test_a_chunk_of_a_large_buffer_does_not_keep_it(pack):
 
     assert content == buffer[500:600]
     assert isinstance(content, bytes)
+
+
+def test_room_is_made_by_a_blob_that_is_not_full_only_when_a_sender_is_idle(pack):
+    """While enough others are under way, what they give back goes into the open blob."""
+    may_go_on = threading.Event()
+
+    class Waiting(MemoryBackend):
+        def put(self, key, parts):
+            assert may_go_on.wait(20)
+            super().put(key, parts)
+
+    packed = pack(Waiting())
+    left = []
+    for number in range(6):
+        packed.add(random_content(number, 30_000))
+        packed.writer.make_room()
+        left.append(packed.writer.open_bytes)
+    may_go_on.set()
+
+    assert left == [0, 0, 0, 0, 30_000, 60_000]
+    assert len(packed.finish()) == 5
