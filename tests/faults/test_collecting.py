@@ -105,7 +105,10 @@ def test_any_one_listing_that_is_cut_short_loses_nothing(litter):
 
 @pytest.mark.parametrize("fault", WRONG_READS)
 def test_any_one_read_that_is_answered_wrongly_loses_nothing(litter, fault):
-    """Records have checksums, pages are hashed, and what cannot be read stops it."""
+    """Records have checksums, pages are hashed, and what cannot be read stops it.
+
+    Segments of the index have neither: a wrong one may be written anew, and is a hint all the same.
+    """
     watching = FaultyBackend(copied(litter))
     collect(watching)
     for number in [one.number for one in watching.log if one.kind == "get"]:
@@ -117,4 +120,4 @@ def test_any_one_read_that_is_answered_wrongly_loses_nothing(litter, fault):
         assert_whole(backend)
         collect(backend)
         assert_whole(backend)
-        assert_clean(backend)
+        assert_clean(backend, index=False)
