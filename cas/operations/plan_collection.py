@@ -187,7 +187,10 @@ class Planning:
         for artifact, targets in aliases.items():
             for alias, number in targets.items():
                 yield from check_known(listings, {artifact: number + 1}, by=f"its alias {alias!r}")
-        yield from _log_brake(self._log, max((record.stamp for record in records), default=0))
+        stamp = max((record.stamp for record in records), default=0)
+        # Versions were read after the log: another collection may have begun in between.
+        log = self._log if self._log.newest >= stamp else list_log(self._survey.backend)
+        yield from _log_brake(log, stamp)
 
     def _too_much(self, garbage: Rows) -> Iterator[Brake]:
         size, total = int(self.stored.sizes[garbage].sum()), self.stored.bytes
