@@ -1,0 +1,221 @@
+"""Real writers, collectors, readers and removals, in many orders of their storage operations."""
+
+from __future__ import annotations
+
+import pytest
+from interleavings import taken_out
+from interleavings.choosing import EachOrderOnce, by_script, by_seed, replay
+from interleavings.scheduler import Stopped
+from interleavings.stage import NEWER, OLD, OTHER, Stage, disturb
+
+from cas.testing.fault_plan import Fault
+
+QUICK_SEEDS = 50
+SLOW_SEEDS = 600
+
+CASTS = {
+    "two writers, a collector that takes them for dead": lambda stage: [
+        stage.writer("one", NEWER),
+        stage.writer("two", OTHER),
+        stage.collector("collector"),
+    ],
+    "a writer shares what is purged and collected": lambda stage: [
+        stage.writer("writer", NEWER),
+        stage.purger(),
+        stage.reckless(),
+    ],
+    "two collectors": lambda stage: [
+        stage.writer("writer", OTHER),
+        stage.purger(),
+        stage.collector("collector"),
+        stage.reckless(),
+    ],
+    "a reader of what is purged": lambda stage: [
+        stage.reader(),
+        stage.purger(),
+        stage.writer("writer", NEWER),
+        stage.collector("collector"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def make_stage(tmp_path_factory):
+    """Make stores with versions in them, each once."""
+    made = {}
+
+    def make(*trees) -> Stage:
+        key = len(trees)
+        if key not in made:
+            made[key] = Stage.with_versions(tmp_path_factory.mktemp("stage"), *trees)
+        return made[key]
+
+    return make
+
+
+def failures(stage: Stage, cast, seeds: range) -> dict[int, str]:
+    """Run a schedule for each seed, three out of four with faults; return what went wrong."""
+    found = {}
+    for seed in seeds:
+        actors = cast(stage)
+        if seed % 4:
+            disturb(actors, seed)
+        ended = stage.run(actors, by_seed(seed, [actor.name for actor in actors]))
+        failure = ended.failure()
+        if failure is not None:
+            found[seed] = failure
+    return found
+
+
+@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
+def test_nothing_is_lost_in_any_order(make_stage, cast):
+    """Every acknowledged version reads back whole, and garbage goes, whatever is lost or dies."""
+    assert failures(make_stage(OLD), cast, range(QUICK_SEEDS)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
+def test_nothing_is_lost_in_thousands_of_orders(make_stage, cast):
+    """The same with other seeds."""
+    assert failures(make_stage(OLD), cast, range(QUICK_SEEDS, SLOW_SEEDS)) == {}
+
+
+def every_order(stage: Stage, make) -> int:
+    """Run each order of operations that depend on each other; return how many there are."""
+    search = EachOrderOnce()
+    for choose in search.schedules():
+        try:
+            ended = stage.run(make(), choose)
+        except Stopped:
+            continue
+        assert ended.failure() is None
+    return search.met - search.cut_off
+
+
+def test_every_order_of_two_writers_is_safe(make_stage):
+    """Both publish, each once, whoever is first where."""
+    stage = make_stage()
+
+    assert every_order(stage, lambda: [stage.writer("one", NEWER), stage.writer("two", OTHER)]) > 4
+
+
+def test_every_order_of_a_purge_and_a_collection_is_safe(make_stage):
+    """What is purged goes now or with the next collection."""
+    stage = make_stage(OLD)
+
+    assert every_order(stage, lambda: [stage.purger(), stage.collector("collector")]) > 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_order_of_a_writer_and_a_collector_is_safe(make_stage):
+    """The collector condemns everything, at any moment."""
+    stage = make_stage()
+
+    assert every_order(stage, lambda: [stage.writer("writer", NEWER), stage.reckless()]) > 100
+
+
+def test_a_schedule_runs_again_as_it_ran(make_stage):
+    """A failure is a list of names: it can be looked at until it is understood."""
+    stage = make_stage(OLD)
+    cast = CASTS["two collectors"]
+    first = stage.run(cast(stage), by_seed(3, [actor.name for actor in cast(stage)]))
+
+    again = stage.run(cast(stage), replay(first.schedule))
+
+    assert again.schedule == first.schedule
+    assert sorted(again.truth._objects) == sorted(first.truth._objects)
+
+
+# With a rule taken out -------------------------------------------------------------------------
+
+SHARING = ("writer", "purger", "reckless", "abandoner")
+ALONE = ("writer", "reckless")
+DEAD = ("writer", "collector")
+TO_INTENT = ("writer", "put", "sessions/")
+TO_SLOT = ("writer", "create", "versions/")
+TO_VERDICT = ("reckless", "", ".verdict")
+# What is taken out, who acts, and in which order: the traces that the model finds.
+LOSSES = {
+    taken_out.no_log_check: (SHARING[:3], [TO_INTENT, ("purger",), TO_VERDICT, ("writer",)]),
+    taken_out.check_before_intent: (SHARING[:3], [TO_INTENT, ("purger",), TO_VERDICT, ("writer",)]),
+    taken_out.intents_dropped_early: (ALONE, [TO_SLOT, TO_VERDICT, ("writer",)]),
+    taken_out.slots_not_taken: (DEAD, [TO_SLOT, ("collector", "create", ".verdict"), ("writer",)]),
+    taken_out.versions_before_intents: (
+        ALONE,
+        [
+            TO_INTENT,
+            ("reckless", "create", ".condemn"),
+            TO_SLOT,
+            ("reckless", "list_objects", "sessions"),
+            ("reckless", "list_folders", "artifacts"),
+            ("reckless", 2),
+            ("writer",),
+        ],
+    ),
+    taken_out.verdict_replaced: (
+        SHARING,
+        [TO_INTENT, ("purger",), TO_VERDICT, ("abandoner", "put", ".floor"), ("writer",), ("reckless",)],
+    ),
+    taken_out.expired_run_goes_on: (
+        SHARING,
+        [
+            TO_INTENT,
+            ("purger",),
+            TO_VERDICT,
+            ("abandoner", "put", ".floor"),
+            ("writer",),
+            ("abandoner",),
+        ],
+    ),
+}  # fmt: skip
+FAULTS = {
+    taken_out.no_read_back: [Fault.FAIL_AFTER],
+    taken_out.no_void_when_giving_up: [Fault.LATE] * 4,
+    taken_out.nobody_settled: [Fault.CRASH_BEFORE],
+}
+
+
+def cast_of(stage: Stage, names) -> list:
+    return [
+        stage.writer("writer", NEWER) if name == "writer" else getattr(stage, name)(name)
+        for name in names
+    ]
+
+
+def rule_name(rule) -> str:
+    return rule.__name__
+
+
+@pytest.mark.parametrize("rule", LOSSES, ids=rule_name)
+def test_an_order_loses_a_version_only_without_the_rule_against_it(make_stage, monkeypatch, rule):
+    """The same order of operations is harmless as long as the code keeps the rule."""
+    names, script = LOSSES[rule]
+    stage = make_stage(OLD) if "purger" in names else make_stage()
+
+    kept = stage.run(cast_of(stage, names), by_script(*script)).failure()
+    rule(monkeypatch)
+    lost = stage.run(cast_of(stage, names), by_script(*script)).failure()
+
+    assert kept is None
+    assert lost is not None
+
+
+@pytest.mark.parametrize("rule", FAULTS, ids=rule_name)
+def test_a_fault_does_harm_only_without_the_rule_against_it(make_stage, monkeypatch, rule):
+    """A lost reply, a late request or a death at the slot, with the rule and without it."""
+    stage = make_stage()
+
+    def run() -> str | None:
+        actors = cast_of(stage, ["reckless", "writer"])
+        for number, fault in enumerate(FAULTS[rule], 1):
+            actors[1].plan.fail_nth("create", number, fault, key="versions/")
+        return stage.run(actors, by_script(("writer",))).failure()
+
+    kept = run()
+    rule(monkeypatch)
+    lost = run()
+
+    assert kept is None
+    assert lost is not None
