@@ -13,13 +13,19 @@ from dataclasses import dataclass, replace
 from cas.backend.base import Backend
 from cas.errors import CorruptionError, ErrorCode
 from cas.format.manifest import Root, find_page, root_page_location
-from cas.format.version import VersionRecord
+from cas.format.version import MoveKind, VersionRecord
 from cas.model.entry import PageLocation
 from cas.model.names import ArtifactName
 from cas.objects.collection_log import LogListing, list_log
 from cas.objects.damage import NO_DAMAGE, KnownDamage, read_damage
 from cas.objects.manifests import PageReader
-from cas.objects.versions import SlotListing, iter_visible, list_slots, read_root_location
+from cas.objects.versions import (
+    SlotListing,
+    iter_visible,
+    list_slots,
+    read_last_move,
+    read_root_location,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,3 +162,9 @@ def _look_around(
     if again != listing:
         record = next(iter_visible(backend, again), None)
     return log, again, record
+
+
+def is_purged(backend: Backend, record: VersionRecord) -> bool:
+    """Tell whether a version is purged by now, so that what it needs may be collected already."""
+    listing = list_slots(backend, record.artifact)
+    return read_last_move(backend, listing, record.number) is MoveKind.PURGE

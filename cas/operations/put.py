@@ -10,14 +10,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cas.environment import monotonic_seconds
-from cas.errors import ConflictError, ErrorCode, InvalidInputError, RefusedError
+from cas.errors import (
+    ConflictError,
+    CorruptionError,
+    ErrorCode,
+    InvalidInputError,
+    RefusedError,
+)
 from cas.format.version import VersionRecord
 from cas.model.durations import span_or_never
 from cas.model.names import AliasName, ArtifactName, Ref
-from cas.objects.base_version import Surroundings, read_surroundings
+from cas.objects.base_version import Surroundings, is_purged, read_surroundings
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
-from cas.operations.commit import Commit, until_committed
+from cas.operations.commit import Commit, NotCommitted, until_committed
 from cas.operations.describe import describe_version
 from cas.operations.guarantees import require_able_client
 from cas.operations.move_alias import AliasMove, move_aliases, refuse_protected
@@ -51,7 +57,15 @@ def put(
 
     def attempt(bad_blobs: frozenset[bytes]) -> PutOutcome:
         found = read_surroundings(parts.backend, parts.pages, artifact)
-        found = found.avoiding(bad_blobs)
+        try:
+            return publish_on(found.avoiding(bad_blobs))
+        except CorruptionError as error:
+            if found.newest is None or not is_purged(parts.backend, found.newest):
+                raise
+            # What is missing is what a collection took after the purge: there is nothing to repair.
+            raise NotCommitted from error
+
+    def publish_on(found: Surroundings) -> PutOutcome:
         _check_parent(parts, found, options)
         to = found.newest.number if found.newest else None
         refuse_protected(parts, artifact, aliases, to=to)

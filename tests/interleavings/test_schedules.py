@@ -116,6 +116,19 @@ def test_every_order_of_a_writer_and_a_collector_is_safe(make_stage):
     assert every_order(stage, lambda: [stage.writer("writer", NEWER), stage.reckless()]) > 100
 
 
+@pytest.mark.parametrize("operations", range(1, 16))
+def test_a_put_goes_on_when_its_base_is_purged_and_collected(make_stage, operations):
+    """At whatever step of the put that happens: it builds on what is there then."""
+    stage = make_stage(OLD)
+    actors = [stage.writer("writer", NEWER), stage.purger(), stage.collector("collector")]
+    script = by_script(("writer", operations), ("purger",), ("collector",))
+
+    ended = stage.run(actors, script)
+
+    assert actors[0].error is None
+    assert ended.failure() is None
+
+
 def test_a_schedule_runs_again_as_it_ran(make_stage):
     """A failure is a list of names: it can be looked at until it is understood."""
     stage = make_stage(OLD)
