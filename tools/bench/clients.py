@@ -32,6 +32,8 @@ RANGE_BYTES = 8 * MIB
 SMALL_BYTES = 4096
 IN_FLIGHT = 16
 READS = 300
+# A server that shares the CPUs may take no connection for seconds while it takes in objects.
+PATIENT = {"config_kwargs": {"connect_timeout": 60, "read_timeout": 300}}
 
 _Item = TypeVar("_Item")
 
@@ -58,9 +60,9 @@ def measure_backend(client: str, objects: int) -> ClientCost:
     url = f"s3://{BUCKET}/{client}"
     backend: Backend
     if client == "s3fs":
-        backend = open_fsspec_backend(url, {}, shown_url=url)
+        backend = open_fsspec_backend(url, PATIENT, shown_url=url)
     else:
-        backend = open_backend(url)
+        backend = open_backend(url, PATIENT)
         if type(backend).__name__ != "ObstoreBackend":
             raise SystemExit("obstore is not installed: pip install 'cas-store[fast]'")
     content = os.urandom(OBJECT_BYTES)
