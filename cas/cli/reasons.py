@@ -48,7 +48,9 @@ def _blob_lines(blob: ExplainedBlob) -> Iterator[str]:
             yield f"    {line}"
     for session in blob.sessions:
         yield f"  announced by session {session}: a put or a reader at work, or one that died"
-    if not blob.is_kept and blob.size is not None:
+    for session in blob.unreadable:
+        yield f"  session {session} cannot be read: while it is there, cas gc deletes nothing"
+    if not blob.is_kept and not blob.unreadable and blob.size is not None:
         when = "" if blob.due_ns is None else f", from {format_time(blob.due_ns)} on"
         yield f"  nothing keeps it: the next cas gc --apply deletes it{when}"
 

@@ -71,6 +71,8 @@ class ExplainedBlob:
         size: its bytes, or None if it does not lie there.
         versions: versions that need it; those in the trash, too.
         sessions: ids of sessions of writers and readers that announced it.
+        unreadable: ids of sessions that may have, since an intent of theirs is damaged; as long as
+            one is there, no collection deletes anything.
         due_ns: if nothing keeps it, from when on a collection deletes it; None is at once.
     """
 
@@ -78,6 +80,7 @@ class ExplainedBlob:
     size: int | None
     versions: tuple[KeepingVersion, ...]
     sessions: tuple[str, ...]
+    unreadable: tuple[str, ...]
     due_ns: int | None
 
     @property
@@ -216,6 +219,7 @@ def _explain_blobs(
                 _speak_for(census.versions[name], users, keepers) for name in keepers.versions
             ),
             sessions=keepers.sessions,
+            unreadable=keepers.unreadable,
             due_ns=keepers.due_ns,
         )
         for keepers in found

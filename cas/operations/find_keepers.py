@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from cas.errors import ErrorCode, InvalidInputError, NotFoundError
+from cas.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundError
 from cas.format import keys
 from cas.format.collection import listed_rows
 from cas.format.encoding import ID_BYTES
@@ -61,6 +61,7 @@ class BlobKeepers:
     Attributes:
         versions: those that need it, purged ones left out.
         sessions: ids of sessions that announced it.
+        unreadable: ids of sessions that may have: an intent of theirs is damaged.
         paths: of versions some files that lie in it, and how many others there are.
         due_ns: from when on a collection would take it if nothing kept it; None is at once.
     """
@@ -68,6 +69,7 @@ class BlobKeepers:
     blob: StoredBlob
     versions: list[Name] = field(default_factory=list)
     sessions: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
     paths: dict[Name, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     due_ns: int | None = None
 
@@ -132,9 +134,13 @@ def find_keepers(
                 continue
             for at in np.flatnonzero(needed).tolist():
                 found[at].versions.append(one.name)
-        for session, announced in _iter_announced(parts, closures):
-            for at in np.flatnonzero(listed_rows(announced, wanted)).tolist():
-                found[at].sessions += (session.hex,)
+        for announced in _iter_announced(parts, closures):
+            is_among = listed_rows(announced.ids, wanted).tolist()
+            for keepers, is_announced in zip(found, is_among, strict=True):
+                if is_announced:
+                    keepers.sessions += (announced.session.hex,)
+                elif announced.is_damaged:
+                    keepers.unreadable += (announced.session.hex,)
     for keepers, is_purged in zip(found, in_purged.tolist(), strict=True):
         for name in keepers.versions[:VERSIONS_WITH_PATHS]:
             keepers.paths[name] = _paths_in(parts, census, census.versions[name], keepers.blob)
@@ -153,17 +159,30 @@ def _look_at(parts: StoreParts, blob: StoredBlob) -> StoredBlob:
     return blob
 
 
-def _iter_announced(parts: StoreParts, closures: ClosureReader) -> Iterator[tuple[SessionId, Ids]]:
-    """Yield for each session all that its intents name and lead to."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Announced:
+    """All that the intents of a session name and lead to, as far as they can be read."""
+
+    session: SessionId
+    ids: Ids
+    is_damaged: bool
+
+
+def _iter_announced(parts: StoreParts, closures: ClosureReader) -> Iterator[_Announced]:
     for session, listed in list_intents(parts.backend).items():
         ids: list[Ids] = []
+        is_damaged = False
         for one in listed:
-            intent = read_intent(parts.backend, one)
+            try:
+                intent = read_intent(parts.backend, one)
+            except CorruptionError:
+                is_damaged = True
+                continue
             if intent is not None:
                 closure = closures.of_locations(intent.pages, unreadable=Unreadable.IGNORE)
                 ids += [view_sorted(intent.blob_ids), view_sorted(intent.meta_ids)]
                 ids += [closure.data_ids, closure.meta_ids]
-        yield session, unite(*ids)
+        yield _Announced(session, unite(*ids), is_damaged)
 
 
 def _id_row(blob: StoredBlob) -> Ids:

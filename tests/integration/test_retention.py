@@ -222,6 +222,25 @@ def test_why_leads_from_a_file_to_its_blobs_and_from_a_blob_to_its_files(runs):
     assert "for good" in runs("why", "big:v0").out
 
 
+def test_why_passes_over_a_damaged_intent_and_says_that_it_may_keep_anything(runs):
+    """Who keeps a blob is told all the same; that nothing does is not."""
+    (runs.cwd / "file").write_bytes(bytes(range(256)) * 40)
+    runs("put", "file", "-n", "big")
+    session = "ab" * 16
+    intent = runs.cwd.parent / "store" / "sessions" / session / "00000000"
+    intent.parent.mkdir(parents=True)
+    intent.write_bytes(b"no intent")
+    (found,) = runs.json("why", "big:v0/file")["blobs"]
+    runs("rm", "--now", "big", "-y")
+    (lost,) = runs.json("why", found["key"])["blobs"]
+
+    assert (found["is_kept"], found["sessions"], found["unreadable"]) == (True, [], [session])
+    assert (lost["is_kept"], lost["unreadable"]) == (False, [session])
+    said = runs("why", found["key"]).out
+    assert f"session {session} cannot be read" in said
+    assert "nothing keeps it" not in said
+
+
 @pytest.mark.parametrize(
     ("what", "code", "said"),
     [
