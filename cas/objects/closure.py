@@ -6,11 +6,11 @@ never changes, so each distinct page is read once, and noted on this machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 
@@ -33,6 +33,10 @@ from cas.objects.versions import SlotListing, read_root_location
 from cas.objects.workers import Workers
 
 READERS = 32
+# What is read of a root or page: the root, the sorted ids of the blobs that the page speaks of, or why
+# it cannot be read.
+_Found: TypeAlias = Root | Ids | CorruptionError
+
 # Bounds what is in memory: roots of millions of files take some hundred KiB each.
 _AT_ONCE = 64
 
@@ -109,11 +113,30 @@ class ClosureReader:
             UnsupportedError: a later cas wrote it.
             BackendError: the storage failed.
         """
-        search = _Search(self._read, self._notes, self._workers, unreadable)
+        search = _Search(self._read, unreadable)
         waiting = iter(locations)
         while some := list(islice(waiting, _AT_ONCE)):
             search.follow(some)
         return search.closure()
+
+    def iter_pages(self, root: Root, skip: Container[bytes] = ()) -> Iterator[tuple[bytes, Ids]]:
+        """Yield the id of each page of a root, and the data blobs that it speaks of.
+
+        Args:
+            root: as it is read from where it lies.
+            skip: ids of pages that are not wanted.
+
+        Raises as `of_locations` does.
+        """
+        rows = [row for row, raw in enumerate(root.page_ids) if raw.tobytes() not in skip]
+        for start in range(0, len(rows), _AT_ONCE):
+            some = [root_page_location(root, row) for row in rows[start : start + _AT_ONCE]]
+            for raw, found in self._read(some).items():
+                if isinstance(found, CorruptionError):
+                    raise found
+                if isinstance(found, Root):
+                    raise _not_a_page(found)
+                yield raw, found
 
     def close(self) -> None:
         """End threads and close the notes."""
@@ -126,12 +149,24 @@ class ClosureReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self, location: PageLocation) -> Root | Ids:
-        """Return a root, or the sorted ids of the blobs that a page speaks of."""
-        content = self._parts.pages.read_content(location)
-        if is_root(content):
-            return place_root(decode_root(content, location.page_id), location)
-        return sort_ids(page_blob_ids(content, location.page_id))
+    def _read(self, locations: Sequence[PageLocation]) -> dict[bytes, _Found]:
+        """Return what roots and pages say, by their ids; of pages from the notes, if it is there."""
+        by_id = {one.page_id.raw: one for one in locations}
+        known = self._notes.load(by_id)
+        unknown = [one for raw, one in by_id.items() if raw not in known]
+        answers = self._workers.map(self._read_one, unknown)
+        read = {one.page_id.raw: found for one, found in zip(unknown, answers, strict=True)}
+        self._notes.save({raw: ids for raw, ids in read.items() if isinstance(ids, np.ndarray)})
+        return {**known, **read}
+
+    def _read_one(self, location: PageLocation) -> _Found:
+        try:
+            content = self._parts.pages.read_content(location)
+            if is_root(content):
+                return place_root(decode_root(content, location.page_id), location)
+            return sort_ids(page_blob_ids(content, location.page_id))
+        except CorruptionError as error:
+            return error
 
 
 class _Search:
@@ -139,14 +174,10 @@ class _Search:
 
     def __init__(
         self,
-        read: Callable[[PageLocation], Root | Ids],
-        notes: PageNotes,
-        workers: Workers,
+        read: Callable[[Sequence[PageLocation]], dict[bytes, _Found]],
         unreadable: Unreadable,
     ) -> None:
-        self._read_one = read
-        self._notes = notes
-        self._workers = workers
+        self._read = read
         self._unreadable = unreadable
         self._data = GrowingSet()
         self._meta = GrowingSet()
@@ -170,31 +201,19 @@ class _Search:
 
     def _follow_pages(self, locations: Sequence[PageLocation]) -> list[Root]:
         """Add the blobs that pages speak of; return those that are roots."""
-        by_id = {one.page_id.raw: one for one in locations}
-        known = self._notes.load(by_id)
-        unknown = [one for raw, one in by_id.items() if raw not in known]
-        found, roots = {}, []
-        for location, answer in zip(
-            unknown, self._workers.map(self._try_read, unknown), strict=True
-        ):
-            if isinstance(answer, CorruptionError):
-                self._fail(answer)
-            elif isinstance(answer, Root):
-                roots.append(answer)
+        roots, pages, data = [], [], [no_ids()]
+        for raw, found in self._read(locations).items():
+            if isinstance(found, CorruptionError):
+                self._fail(found)
+            elif isinstance(found, Root):
+                roots.append(found)
             else:
-                found[location.page_id.raw] = answer
-        self._notes.save(found)
-        read = known | found
-        for ids in read.values():
-            self._data.add(ids)
-        self._pages.add(ids_of(read) if read else no_ids())
+                pages.append(raw)
+                data.append(found)
+        # Together, since most are in several of them.
+        self._data.add(np.concatenate(data))
+        self._pages.add(ids_of(pages))
         return roots
-
-    def _try_read(self, location: PageLocation) -> Root | Ids | CorruptionError:
-        try:
-            return self._read_one(location)
-        except CorruptionError as error:
-            return error
 
     def _fail(self, error: CorruptionError) -> None:
         is_missing = error.code is ErrorCode.MISSING_OBJECT

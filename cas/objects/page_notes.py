@@ -59,7 +59,10 @@ class PageNotes:
         for page_id, ids in notes.items():
             packed = ids.tobytes()
             rows.append((page_id, packed, _checksum(page_id, packed)))
-        with suppress(sqlite3.Error):
+        if not rows:
+            return
+        with suppress(sqlite3.Error), self._connection:
+            self._connection.execute("BEGIN")
             self._connection.executemany("INSERT OR REPLACE INTO pages VALUES (?,?,?)", rows)
 
     def close(self) -> None:

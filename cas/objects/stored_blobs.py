@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ UNKNOWN_TIME = -1
 # A folder of blobs has 256 sub-folders, by the first byte of the ids, which are random. From this many
 # blobs in one of them on they are listed one by one: a whole listing would take too much memory.
 MANY_IN_ONE = 16
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +72,7 @@ def list_stored_blobs(backend: Backend, workers: Workers) -> StoredBlobs:
         BackendError: a listing failed.
     """
     prefixes = [one for folder in (keys.BLOBS, keys.META) for one in _pieces(backend, folder)]
-    pieces = list(workers.map(lambda prefix: _list_piece(backend, prefix), prefixes))
-    return _sorted(_joined(pieces))
+    return _joined([*workers.map(lambda prefix: _list_piece(backend, prefix), prefixes)])
 
 
 def _pieces(backend: Backend, folder: str) -> list[str]:
@@ -98,17 +100,22 @@ def _list_piece(backend: Backend, prefix: str) -> StoredBlobs:
     )
 
 
-def _joined(pieces: Sequence[StoredBlobs]) -> StoredBlobs:
+def _joined(pieces: list[StoredBlobs]) -> StoredBlobs:
+    """Return all pieces as one, in order; they are gone afterwards, column after column."""
+    ids = [no_ids(), *(one.ids for one in pieces)]
+    sizes = [np.zeros(0, np.int64), *(one.sizes for one in pieces)]
+    times = [np.zeros(0, np.int64), *(one.times for one in pieces)]
+    are_meta = [np.zeros(0, np.bool_), *(one.are_meta for one in pieces)]
+    pieces.clear()
+    joined = _emptied(ids)
+    order = np.argsort(sortable_ids(joined), kind="stable")
+    joined = joined[order]
     return StoredBlobs(
-        np.concatenate([no_ids(), *(one.ids for one in pieces)]),
-        np.concatenate([np.zeros(0, np.int64), *(one.sizes for one in pieces)]),
-        np.concatenate([np.zeros(0, np.int64), *(one.times for one in pieces)]),
-        np.concatenate([np.zeros(0, np.bool_), *(one.are_meta for one in pieces)]),
+        joined, _emptied(sizes)[order], _emptied(times)[order], _emptied(are_meta)[order]
     )
 
 
-def _sorted(blobs: StoredBlobs) -> StoredBlobs:
-    order = np.argsort(sortable_ids(blobs.ids), kind="stable")
-    return StoredBlobs(
-        blobs.ids[order], blobs.sizes[order], blobs.times[order], blobs.are_meta[order]
-    )
+def _emptied(columns: list[NDArray[_Value]]) -> NDArray[_Value]:
+    joined = np.concatenate(columns)
+    columns.clear()
+    return joined
