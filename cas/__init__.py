@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from cas.operations.explain import ExplainedBlob, Explanation, KeepingVersion
     from cas.operations.holes import Hole
     from cas.operations.keep_rules import KeepRules
+    from cas.operations.measure_blobs import ArtifactBlobs, BlobUsage, VersionBlobs
     from cas.operations.measure_usage import ArtifactUsage, Usage, VersionUsage
     from cas.operations.move_alias import AliasMove
     from cas.operations.outcomes import (
@@ -124,6 +125,11 @@ _MODULES = {
     "cas.operations.delete": ("Deletion",),
     "cas.operations.diagnosis": ("Check", "CheckState", "DiagnoseOptions", "Diagnosis", "Role"),
     "cas.operations.diff": ("Change", "Diff"),
+    "cas.operations.measure_blobs": (
+        "ArtifactBlobs",
+        "BlobUsage",
+        "VersionBlobs",
+    ),
     "cas.operations.measure_usage": (
         "ArtifactUsage",
         "Usage",
@@ -188,10 +194,12 @@ __all__ = [
     "AliasMode",
     "AliasMove",
     "AlreadyExistsError",
+    "ArtifactBlobs",
     "ArtifactSummary",
     "ArtifactUsage",
     "BackendError",
     "BlobShare",
+    "BlobUsage",
     "Brake",
     "BrakeKind",
     "Cancel",
@@ -270,6 +278,7 @@ __all__ = [
     "VerifyOptions",
     "VerifyOutcome",
     "Version",
+    "VersionBlobs",
     "VersionSummary",
     "VersionUsage",
     "get",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cas.operations.expire import Expiry
     from cas.operations.explain import Explanation
     from cas.operations.keep_rules import KeepRules
+    from cas.operations.measure_blobs import BlobUsage
     from cas.operations.measure_usage import Usage
     from cas.operations.move_alias import AliasMove
     from cas.operations.plan_delete import DeletionPlan
@@ -131,7 +132,11 @@ class Upkeep:
         return prune(self._parts, [names] if isinstance(names, str) else names, rules)
 
     def plan_prune(self, names: str | Sequence[str], rules: KeepRules) -> PrunePlan:
-        """Return what `prune` would keep and why, and what would go, changing nothing."""
+        """Return what `prune` would keep and why, what would go, and what that would free.
+
+        Changes nothing. What would be freed is told by the pages of all versions, of which each is
+        read once on a machine.
+        """
         from cas.operations.prune import plan_prune
 
         return plan_prune(self._parts, [names] if isinstance(names, str) else names, rules)
@@ -161,6 +166,16 @@ class Upkeep:
         from cas.operations.measure_usage import measure_usage
 
         return measure_usage(self._parts, None if ref is None else Ref.parse(ref))
+
+    def usage_by_blobs(self, ref: str | None = None) -> BlobUsage:
+        """Measure the same by whole blobs, of which none is read: for stores of many terabytes.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        from cas.operations.measure_blobs import measure_blobs
+
+        return measure_blobs(self._parts, None if ref is None else Ref.parse(ref))
 
     def explain(self, what: str) -> Explanation:
         """Say what keeps a version, a file of one (`name:v3/path`), or a blob (its id or key).

@@ -35,6 +35,9 @@ def show_prune_plan(console: Console, plan: PrunePlan) -> None:
     size = format_size(sum(one.size for one in going))
     count = f"{len(going):,} of {format_count(len(plan.versions), 'version')}"
     console.detail(f"would move {count} to the trash ({size} of files)")
+    if going and plan.freed_bytes is not None:
+        freed = format_size(plan.freed_bytes)
+        console.detail(f"{freed} in the store would be free once these are purged and collected")
     if going:
         console.note("to do so, add --apply")
 

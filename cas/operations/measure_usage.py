@@ -15,9 +15,9 @@ import numpy as np
 from cas.errors import NotFoundError
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
-from cas.objects.versions import list_slots, read_root_location, unknown_artifact
-from cas.operations.census import Census, CountedVersion, Name, VersionState, take_census
-from cas.operations.resolve import resolve_record
+from cas.objects.versions import read_root_location
+from cas.operations.census import CountedVersion, VersionState, take_census
+from cas.operations.choose_measured import choose_measured, order_measured
 from cas.operations.space import ListedBlobs, Needs, Owners, Space
 from cas.operations.version_pages import VersionPages
 
@@ -86,29 +86,20 @@ class Usage(Bytes):
 def measure_usage(parts: StoreParts, ref: Ref | None) -> Usage:
     """Measure a version, with a bare name an artifact, or the whole store.
 
-    Versions in the trash, which can be asked for by their numbers, still take space and count for what is exclusive. Reads every record and
-    every distinct page of the store, and the table of every blob.
+    Versions in the trash, which can be asked for by their numbers, still take space and count for
+    what is exclusive. Reads every record and every distinct page of the store, and the table of
+    every blob; `measure_blobs` does not.
 
     Raises:
         NotFoundError: there is no such version.
         CorruptionError: a page or table of the store is missing or damaged.
     """
     census = take_census(parts)
-    wanted = _wanted(parts, census, ref)
-    counted = [one for one in census.versions.values() if one.state is not VersionState.PURGED]
-    # What is asked for first, then the rest of its artifact: groups one after another, below.
-    counted.sort(
-        key=lambda one: (
-            ref is not None and one.record.artifact != ref.artifact,
-            one.name[0],
-            one.name not in wanted,
-            one.name[1],
-        )
-    )
+    wanted = choose_measured(parts, census, ref)
     listed = ListedBlobs(parts)
     space = Space(parts, listed)
     measure = _Measure(space, listed)
-    for one in counted:
+    for one in order_measured(census, ref, wanted):
         root = read_root_location(parts.backend, census.listings[one.record.artifact], one.record)
         pages = VersionPages(parts, one.record, root)
         try:
@@ -215,22 +206,3 @@ class _Level:
 
 
 _NOTHING = dict.fromkeys((one.name for one in fields(Bytes)), 0)
-
-
-def _wanted(parts: StoreParts, census: Census, ref: Ref | None) -> set[Name]:
-    """The versions that a reference asks for: all of the artifact where it names none.
-
-    Raises:
-        NotFoundError: there is none.
-    """
-    if ref is None:
-        return set(census.versions)
-    if ref.number is None and ref.alias is None and ref.digest_prefix is None:
-        if not list_slots(parts.backend, ref.artifact).slots:
-            raise unknown_artifact(parts.backend, ref.artifact)
-        return {name for name in census.versions if name[0] == str(ref.artifact)}
-    if ref.number is not None:
-        one = census.versions.get((str(ref.artifact), ref.number))
-        if one is not None and one.state is VersionState.TRASHED:
-            return {one.name}
-    return {(str(ref.artifact), resolve_record(parts, ref).record.number)}

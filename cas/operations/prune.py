@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from cas.errors import ErrorCode, InvalidInputError, NotFoundError, RefusedError
+from cas.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundError, RefusedError
 from cas.model.names import ArtifactName
 from cas.objects.parts import StoreParts
 from cas.objects.versions import list_artifacts, unknown_artifact
 from cas.operations.census import Census, CountedVersion, Name, take_census
 from cas.operations.guarantees import require_create_if_absent
 from cas.operations.keep_rules import KeepRules, Reasons, choose_kept, spread_lineage
+from cas.operations.measure_blobs import freed_without
 from cas.operations.trash import Missed, Trashed, move_to_trash
 
 REASON = "pruned: no rule kept it"
@@ -45,9 +47,15 @@ class JudgedVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunePlan:
-    """The visible versions of the artifacts asked for, by artifact, the newest first."""
+    """The visible versions of the artifacts asked for, by artifact, the newest first.
+
+    Attributes:
+        freed_bytes: whole blobs that only those that go need: what collections free once these are
+            purged. None where it was not asked for, or a page of the store cannot be read.
+    """
 
     versions: tuple[JudgedVersion, ...]
+    freed_bytes: int | None = None
 
     @property
     def going(self) -> tuple[JudgedVersion, ...]:
@@ -65,7 +73,7 @@ class PruneOutcome:
 
 
 def plan_prune(parts: StoreParts, patterns: Sequence[str], rules: KeepRules) -> PrunePlan:
-    """Return which versions rules keep, and which would go, changing nothing.
+    """Return which versions rules keep, which would go, and what that would free, changing nothing.
 
     Rules look at each artifact for itself; lineage counts across the whole store, whose records are
     all read.
@@ -81,7 +89,12 @@ def plan_prune(parts: StoreParts, patterns: Sequence[str], rules: KeepRules) -> 
     """
     _check_rules(rules)
     artifacts = _choose_artifacts(parts, patterns)
-    return _plan(take_census(parts), artifacts, rules, parts.clock.now_ns())
+    census = take_census(parts)
+    plan = _plan(census, artifacts, rules, parts.clock.now_ns())
+    going = [(one.artifact, one.number) for one in plan.going]
+    with suppress(CorruptionError):
+        plan = replace(plan, freed_bytes=freed_without(parts, census, going) if going else 0)
+    return plan
 
 
 def prune(parts: StoreParts, patterns: Sequence[str], rules: KeepRules) -> PruneOutcome:

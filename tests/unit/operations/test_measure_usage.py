@@ -143,3 +143,41 @@ def test_a_page_that_versions_share_is_read_once(store, tmp_path):
     store.usage()
 
     assert len(reads) == len(set(reads))
+
+
+def test_whole_blobs_are_measured_without_reading_any(store):
+    """What is freed is as in the full measure, of versions, artifacts and all; no table is read."""
+    full = store.usage()
+    sizes = {
+        f"{folder}/{one.key.rpartition('/')[2]}": one.size
+        for folder in ("blobs", "meta")
+        for one in store.parts.backend.list_objects(folder)
+    }
+    needed = {ref: chunks_and_blobs(store, ref)[1] for ref in ("a:v0", "a:v1", "a:v2")}
+    store.parts.tables.read = None
+
+    usage = store.usage_by_blobs()
+
+    for mine, other in (
+        (usage, full),
+        *zip(usage.versions, full.versions, strict=True),
+        *zip(usage.artifacts, full.artifacts, strict=True),
+    ):
+        assert (mine.logical_bytes, mine.freed_bytes) == (other.logical_bytes, other.freed_bytes)
+        assert mine.blob_bytes == mine.shared_bytes + mine.freed_bytes
+    for one in usage.versions[:3]:
+        assert one.blob_bytes == sum(sizes[blob] for blob in needed[f"a:v{one.number}"])
+    assert usage.artifacts[0].blob_bytes == sum(sizes[b] for b in set().union(*needed.values()))
+    assert (usage.store_bytes, usage.unneeded_bytes) == (full.store_bytes, full.unneeded_bytes)
+    asked = store.usage_by_blobs("a:v1")
+    assert [one.number for one in asked.versions] == [1]
+    assert asked.freed_bytes == usage.versions[1].freed_bytes
+
+
+def test_a_pruning_says_what_would_be_freed(store):
+    """As `du` says of the versions that go; nothing where nothing goes."""
+    rules = cas.KeepRules(last=0, every_alias=False)
+
+    assert store.plan_prune("b", rules).freed_bytes == store.usage("b").freed_bytes > 0
+    assert store.plan_prune("a", rules).freed_bytes == store.usage("a").freed_bytes > 0
+    assert store.plan_prune("b", cas.KeepRules(last=1)).freed_bytes == 0

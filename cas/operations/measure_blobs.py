@@ -1,0 +1,261 @@
+"""How much space versions take, by whole blobs: what can be told without reading any of them.
+
+A collection deletes whole blobs, so what it would free is exact; what versions share is told by blobs
+that both need, whichever of their chunks these are. Each distinct page is read once on a machine.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cas.errors import NotFoundError
+from cas.model.entry import PageLocation
+from cas.model.names import Ref
+from cas.objects.closure import ClosureReader, Unreadable
+from cas.objects.id_sets import view_sorted
+from cas.objects.parts import StoreParts
+from cas.objects.versions import read_root_location
+from cas.operations.census import Census, CountedVersion, Name, VersionState, take_census
+from cas.operations.choose_measured import choose_measured, order_measured
+from cas.operations.side_by_side import map_side_by_side
+from cas.operations.space import ListedBlobs, Owners, Rows
+from cas.operations.version_pages import VersionPages
+
+# Rows of pages that were read, so that versions that share one look its blobs up once: 64 MiB.
+_KEPT_ROWS = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobBytes:
+    """Space of one or several versions together, in bytes.
+
+    Attributes:
+        logical_bytes: sizes of their files.
+        blob_bytes: whole blobs, of data and of pages, that they need.
+        shared_bytes: of these, what other versions need as well.
+        freed_bytes: the others: what a collection frees when these versions are deleted for good.
+    """
+
+    logical_bytes: int
+    blob_bytes: int
+    shared_bytes: int
+    freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionBlobs(BlobBytes):
+    """Space of one version, which may lie in the trash."""
+
+    artifact: str
+    number: int
+    state: VersionState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactBlobs(BlobBytes):
+    """Space of all versions of an artifact together; `versions` is how many there are."""
+
+    artifact: str
+    versions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobUsage(BlobBytes):
+    """Space of the versions asked for together, and of the whole store, in bytes.
+
+    Attributes:
+        versions: each version asked for.
+        artifacts: each artifact that has one, with all of its versions.
+        store_bytes: all blobs that lie in the store.
+        blobs: how many there are.
+        unneeded_bytes: blobs that no version needs.
+    """
+
+    versions: tuple[VersionBlobs, ...]
+    artifacts: tuple[ArtifactBlobs, ...]
+    store_bytes: int
+    blobs: int
+    unneeded_bytes: int
+
+
+def measure_blobs(parts: StoreParts, ref: Ref | None) -> BlobUsage:
+    """Measure a version, with a bare name an artifact, or the whole store, by whole blobs.
+
+    Versions in the trash count as they do for `measure_usage`.
+
+    Raises:
+        NotFoundError: there is no such version.
+        CorruptionError: a page of the store is missing or damaged.
+    """
+    census = take_census(parts)
+    wanted = choose_measured(parts, census, ref)
+    listed = ListedBlobs(parts)
+    measure = _Measure(listed)
+    for one, rows in NeededBlobs(parts, census, listed).iter_rows(
+        order_measured(census, ref, wanted)
+    ):
+        measure.add(one, rows, is_wanted=one.name in wanted)
+    return measure.usage()
+
+
+def freed_without(parts: StoreParts, census: Census, going: Iterable[Name]) -> int:
+    """Return the bytes of the blobs that some versions need and no other that is not purged does."""
+    listed = ListedBlobs(parts)
+    names = set(going)
+    needed = np.zeros((2, len(listed)), np.bool_)
+    counted = order_measured(census, None, names)
+    for one, rows in NeededBlobs(parts, census, listed).iter_rows(counted):
+        needed[int(one.name in names), rows] = True
+    return int(listed.sizes[needed[1] & ~needed[0]].sum())
+
+
+class NeededBlobs:
+    """Finds which of the listed blobs versions need."""
+
+    def __init__(self, parts: StoreParts, census: Census, listed: ListedBlobs) -> None:
+        self._parts = parts
+        self._census = census
+        self._listed = listed
+        self._pages: OrderedDict[bytes, NDArray[np.int32]] = OrderedDict()
+        self._kept_rows = 0
+
+    def iter_rows(
+        self, versions: Iterable[CountedVersion]
+    ) -> Iterable[tuple[CountedVersion, Rows]]:
+        """Yield versions with the rows of what each needs, pages included, each row once.
+
+        One that was deleted for good meanwhile is left out.
+
+        Raises:
+            CorruptionError: a page is missing or damaged.
+            BackendError: the storage failed.
+        """
+        found = list(versions)
+        roots = map_side_by_side(self._parts, self._root_of, found)
+        with ClosureReader(self._parts) as closures:
+            if not self._parts.backend.capabilities.local:
+                # Many at a time, so that below everything is on this machine.
+                closures.of_locations(roots, unreadable=Unreadable.IGNORE)
+            for one, location in zip(found, roots, strict=True):
+                pages = VersionPages(self._parts, one.record, location)
+                try:
+                    rows = pages.following_moves(
+                        lambda pages=pages: self._rows(closures, pages)  # type: ignore[misc]
+                    )
+                except NotFoundError:
+                    continue
+                yield one, rows
+
+    def _root_of(self, one: CountedVersion) -> PageLocation:
+        listing = self._census.listings[one.record.artifact]
+        return read_root_location(self._parts.backend, listing, one.record)
+
+    def _rows(self, closures: ClosureReader, pages: VersionPages) -> Rows:
+        root = pages.root
+        fresh: dict[bytes, NDArray[np.int32]] = {}
+        for raw, ids in closures.iter_pages(root, self._pages):
+            fresh[raw] = self._listed.rows_of(ids).astype(np.int32)
+        is_needed = np.zeros(len(self._listed) + 1, np.bool_)
+        own = view_sorted(pages.location.blob_id.raw)
+        for ids in (own, root.blob_ids):
+            is_needed[self._listed.rows_of(ids)] = True
+        for page_id in root.page_ids:
+            raw = page_id.tobytes()
+            if raw not in fresh:
+                self._pages.move_to_end(raw)
+            is_needed[fresh[raw] if raw in fresh else self._pages[raw]] = True
+        self._keep(fresh)
+        # The last stands for blobs that do not lie in the store, whose row is -1.
+        return np.flatnonzero(is_needed[:-1])
+
+    def _keep(self, fresh: dict[bytes, NDArray[np.int32]]) -> None:
+        self._pages.update(fresh)
+        self._kept_rows += sum(map(len, fresh.values()))
+        while self._kept_rows > _KEPT_ROWS:
+            _, oldest = self._pages.popitem(last=False)
+            self._kept_rows -= len(oldest)
+
+
+class _Measure:
+    """Counts versions in, then tells what each of them, their artifacts and all asked for take."""
+
+    def __init__(self, listed: ListedBlobs) -> None:
+        self._listed = listed
+        self._versions: list[tuple[CountedVersion, bool]] = []
+        self._artifacts: dict[str, list[CountedVersion]] = {}
+        self._asked_artifacts: set[str] = set()
+        self._by_version = _Groups()
+        self._by_artifact = _Groups()
+        # Group 0 is all that was asked for, group 1 all else.
+        self._by_wish = _Groups()
+
+    def add(self, one: CountedVersion, rows: Rows, *, is_wanted: bool) -> None:
+        name = one.name[0]
+        self._artifacts.setdefault(name, []).append(one)
+        size, sizes = one.record.totals.size, self._listed.sizes
+        self._by_version.add(len(self._versions), size, rows, sizes)
+        self._by_artifact.add(len(self._artifacts) - 1, size, rows, sizes)
+        self._by_wish.add(int(not is_wanted), size, rows, sizes)
+        self._versions.append((one, is_wanted))
+        if is_wanted:
+            self._asked_artifacts.add(name)
+
+    def usage(self) -> BlobUsage:
+        sizes = self._listed.sizes
+        versions = self._by_version.measure(sizes)
+        artifacts = self._by_artifact.measure(sizes)
+        asked = self._by_wish.measure(sizes)
+        unneeded = self._by_wish.owners.users(len(sizes)) == 0
+        return BlobUsage(
+            **(asked[0] if self._asked_artifacts else _NOTHING),
+            versions=tuple(
+                VersionBlobs(artifact=one.name[0], number=one.name[1], state=one.state, **found)
+                for (one, is_wanted), found in zip(self._versions, versions, strict=True)
+                if is_wanted
+            ),
+            artifacts=tuple(
+                ArtifactBlobs(artifact=name, versions=len(counted), **found)
+                for (name, counted), found in zip(self._artifacts.items(), artifacts, strict=True)
+                if name in self._asked_artifacts
+            ),
+            store_bytes=round(sizes.sum()),
+            blobs=len(sizes),
+            unneeded_bytes=round(sizes[unneeded].sum()),
+        )
+
+
+class _Groups:
+    """Versions in groups that do not overlap, one group after another."""
+
+    def __init__(self) -> None:
+        self.owners = Owners()
+        self._logical: list[int] = []
+        self._needed: list[float] = []
+
+    def add(self, group: int, size: int, rows: Rows, sizes: NDArray[np.float64]) -> None:
+        while len(self._logical) <= group:
+            self._logical.append(0)
+            self._needed.append(0)
+        fresh = self.owners.add(group, rows)
+        self._logical[group] += size
+        self._needed[group] += sizes[fresh].sum()
+
+    def measure(self, sizes: NDArray[np.float64]) -> list[dict[str, int]]:
+        freed = self.owners.sums(sizes, len(self._logical))
+        return [
+            {
+                "logical_bytes": logical,
+                "blob_bytes": round(needed),
+                "shared_bytes": round(needed) - alone,
+                "freed_bytes": alone,
+            }
+            for logical, needed, alone in zip(self._logical, self._needed, freed, strict=True)
+        ]
+
+
+_NOTHING = {"logical_bytes": 0, "blob_bytes": 0, "shared_bytes": 0, "freed_bytes": 0}
