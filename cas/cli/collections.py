@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
 
 _WHY = {
+    "due": "of versions to be purged",
     "purged": "of deleted versions",
     "interrupted": "of interrupted puts",
     "unreferenced": "left over",

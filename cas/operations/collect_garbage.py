@@ -34,7 +34,7 @@ from cas.operations.end_runs import (
 from cas.operations.expire_log import expire_log
 from cas.operations.guarantees import require_collection
 from cas.operations.plan_collection import Planning, lacks
-from cas.operations.retention import RetentionOutcome, RetentionPlan, expire_by_policy
+from cas.operations.retention import expire
 from cas.operations.settle_sessions import Grace, Settlement, settle_dead_sessions
 from cas.operations.survey import Survey
 
@@ -74,10 +74,12 @@ class _Collection:
     def run(self) -> CollectionOutcome:
         started = monotonic_seconds()
         ended = self._end_open_runs()
-        moved = self._expire_versions()
-        planning = Planning(self._survey, RetentionPlan())
+        planning = Planning(self._survey)
         plan = planning.plan()
         refuse(plan.brakes, self._options.overrides)
+        # Only now, since a purge is for good: with a brake on, nothing is let go.
+        self._survey.step("expire")
+        moved = expire(self._survey.parts, planning.due)
         for candidates in self._batches(planning, plan):
             self._collect(candidates, planning.stored)
         self._survey.step("index")
@@ -112,15 +114,6 @@ class _Collection:
         ended, freed = end_open_runs(self._backend, self._survey.workers, waiting)
         self._note(freed)
         return ended
-
-    def _expire_versions(self) -> RetentionOutcome:
-        """Let go of versions by policy, so that what they alone needed goes with this run."""
-        parts, policy = self._survey.parts, self._options.policy
-        # Where nothing can be put into the trash nothing is in it.
-        if policy is None or not parts.config.create_if_absent:
-            return RetentionOutcome(plan=RetentionPlan())
-        self._survey.step("expire")
-        return expire_by_policy(parts, policy)
 
     # -- G2 to G8
 

@@ -60,7 +60,8 @@ class Share:
     """A part of what would go.
 
     Attributes:
-        why: `purged` (a version of the artifact was), `interrupted` (its writer is gone), or
+        why: `due` (a version of the artifact is, and purged first), `purged` (one was),
+            `interrupted` (its writer is gone), or
             `unreferenced` (nothing tells any more whose it was).
         artifact: whose it was, if that is known.
     """
@@ -93,7 +94,8 @@ class CollectionPlan:
         open_runs: runs that nobody has ended.
         kept: why each version is kept, if that was asked for.
         brakes: what would keep it from deleting anything.
-        due: versions that the policy would move first; what only they need is not counted above.
+        due: versions that the policy would move first; what only those need that it would purge is
+            counted above.
         candidates: ids of the garbage, uint8[n, 32], increasing.
     """
 

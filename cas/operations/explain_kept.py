@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from cas.model.names import ArtifactName
 from cas.objects.versions import SlotListing, read_aliases
@@ -29,9 +29,19 @@ def read_live_aliases(
 
 
 def explain_kept(
-    versions: Mapping[VersionId, FoundVersion], aliases: Aliases, store_id: str
+    versions: Mapping[VersionId, FoundVersion],
+    aliases: Aliases,
+    store_id: str,
+    going: Container[VersionId] = (),
 ) -> list[KeptVersion]:
-    """Return why each version that is not purged keeps its blobs, by name and number."""
+    """Return why each version that is not purged keeps its blobs, by name and number.
+
+    Args:
+        versions: all there are.
+        aliases: where those of each artifact point.
+        store_id: of the store, by which lineage speaks of it.
+        going: versions that are about to be purged, and keep nothing.
+    """
     newest: dict[str, int] = {}
     users: dict[tuple[str, int], list[str]] = {}
     for one in versions.values():
@@ -45,8 +55,8 @@ def explain_kept(
                     users.setdefault((lineage.artifact, lineage.number), []).append(one.ref)
     return [
         KeptVersion(one.ref, tuple(_reasons(one, newest, aliases, users)) or ("not deleted",))
-        for _, one in sorted(versions.items())
-        if not one.is_purged
+        for version, one in sorted(versions.items())
+        if not one.is_purged and version not in going
     ]
 
 

@@ -65,6 +65,7 @@ class LiveSearch:
         needed: blobs that versions need.
         announced: blobs that intents name, or that are behind what they name.
         versions: what is known of every version that is not void.
+        left_out: those of them that were not followed, since they are about to go.
         listings: the newest listing of each artifact.
         brakes: why what was found may be less than there is.
     """
@@ -88,6 +89,7 @@ class LiveSearch:
         self.needed = GrowingSet()
         self.announced = GrowingSet()
         self.versions: dict[VersionId, FoundVersion] = {}
+        self.left_out: set[VersionId] = set()
         self.listings: dict[ArtifactName, SlotListing] = {}
         self.brakes: list[Brake] = []
 
@@ -127,8 +129,14 @@ class LiveSearch:
 
     # -- versions
 
-    def add_versions(self) -> list[FoundVersion]:
+    def add_versions(
+        self, about_to_go: Mapping[VersionId, int] | None = None
+    ) -> list[FoundVersion]:
         """List all versions, and follow those that are not purged; return what is new or changed.
+
+        Args:
+            about_to_go: versions that are not followed, unless they were moved again after the
+                move of this number. The next call takes another look at them.
 
         Raises:
             UnsupportedError: a later cas wrote something that must be understood.
@@ -146,16 +154,21 @@ class LiveSearch:
             if self._seen.get((listing.artifact, number)) != _state(listing, number)
         ]
         fresh = []
+        self.left_out = set()
         for (listing, number), found in zip(
             wanted, self._workers.map(self._read_version, wanted), strict=True
         ):
             if isinstance(found, Brake):
                 self.brakes.append(found)
                 continue
-            self._seen[listing.artifact, number] = _state(listing, number)
+            version = (listing.artifact, number)
             if found is not None:
-                self.versions[listing.artifact, number] = found
+                self.versions[version] = found
+                if about_to_go and listing.moves.get(number, 0) == about_to_go.get(version):
+                    self.left_out.add(version)
+                    continue
                 fresh.append(found)
+            self._seen[version] = _state(listing, number)
         self._follow_versions([one for one in fresh if not one.is_purged])
         return fresh
 

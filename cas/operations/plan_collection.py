@@ -32,7 +32,7 @@ from cas.operations.collection_outcomes import (
 from cas.operations.end_runs import runs_without_end
 from cas.operations.explain_kept import explain_kept, read_live_aliases
 from cas.operations.find_live import FoundVersion
-from cas.operations.retention import RetentionPlan, plan_retention
+from cas.operations.retention import find_due
 from cas.operations.short_listings import check_known, known_from_records
 from cas.operations.survey import Survey
 
@@ -49,11 +49,8 @@ def plan_collection(parts: StoreParts, options: CollectOptions) -> CollectionPla
         UnsupportedError: a later cas wrote something that must be understood.
         BackendError: the storage failed.
     """
-    due = RetentionPlan()
-    if options.policy is not None and parts.config.create_if_absent:
-        due = plan_retention(parts, options.policy)
     with Survey(parts, options) as survey:
-        return Planning(survey, due).plan()
+        return Planning(survey).plan()
 
 
 class Planning:
@@ -62,12 +59,15 @@ class Planning:
     Attributes:
         stored: the blobs as they were listed.
         dead: sessions whose writers seem to be gone.
+        due: what the policy would move. Versions to be purged are taken to be purged already; one
+            that is restored instead is found by the run, which looks again.
     """
 
-    def __init__(self, survey: Survey, due: RetentionPlan) -> None:
+    def __init__(self, survey: Survey) -> None:
         self._survey = survey
-        self._due = due
         self._live = survey.live
+        survey.step("expire")
+        self.due = find_due(survey.parts, survey.options.policy)
         survey.step("list")
         # First of all: what is listed and is needed by nobody found later is garbage or young.
         self.stored = survey.list_blobs()
@@ -82,7 +82,7 @@ class Planning:
         alive = {one: intents for one, intents in sessions.items() if one not in self.dead}
         self._live_sessions = len(alive)
         self._live.add_intents(alive)
-        self._live.add_versions()
+        self._live.add_versions(self.due.trash_moves())
 
     def plan(self) -> CollectionPlan:
         """Return the plan; raises as `plan_collection` does."""
@@ -90,7 +90,7 @@ class Planning:
         needed = stored.among(self._live.needed.ids())
         announced = stored.among(self._live.announced.ids()) & ~needed
         unneeded = ~needed & ~announced
-        purged = stored.among(self._purged_ids())
+        purged = stored.among(self._survey.needs_of(self._gone_versions()))
         young = unneeded & ~purged & (stored.times > self._survey.grace.since_ns)
         garbage = unneeded & ~young
         aliases = read_live_aliases(self._survey, self._live.listings)
@@ -102,7 +102,7 @@ class Planning:
         kept: Sequence[KeptVersion] = ()
         if self._survey.options.explain:
             store_id = self._survey.parts.config.store_id
-            kept = explain_kept(self._live.versions, aliases, store_id)
+            kept = explain_kept(self._live.versions, aliases, store_id, self._live.left_out)
         return CollectionPlan(
             store=Space(len(stored), stored.bytes),
             garbage=_space(stored, garbage),
@@ -114,30 +114,33 @@ class Planning:
             open_runs=tuple(runs_without_end(self._log)),
             kept=tuple(kept),
             brakes=tuple(brakes),
-            due=self._due,
+            due=self.due.plan,
             candidates=sort_ids(stored.ids[garbage]),
         )
 
     # -- what goes
 
-    def _purged_versions(self) -> list[FoundVersion]:
-        """Purged versions of which the root is still there."""
-        purged = [one for one in self._live.versions.values() if one.is_purged]
-        roots = np.frombuffer(b"".join(one.root.blob_id.raw for one in purged), np.uint8)
+    def _gone_versions(self) -> list[FoundVersion]:
+        """Versions that are purged, or about to be, of which the root is still there."""
+        gone = [
+            one
+            for version, one in self._live.versions.items()
+            if one.is_purged or version in self._live.left_out
+        ]
+        roots = np.frombuffer(b"".join(one.root.blob_id.raw for one in gone), np.uint8)
         there = listed_rows(self.stored.ids, roots.reshape(-1, ID_BYTES))
-        return [one for one, is_there in zip(purged, there.tolist(), strict=True) if is_there]
-
-    def _purged_ids(self) -> Ids:
-        return self._survey.needs_of(self._purged_versions())
+        return [one for one, is_there in zip(gone, there.tolist(), strict=True) if is_there]
 
     def _shares(self, garbage: Rows) -> Iterator[Share]:
         """Say where the garbage came from; each blob counts once, for the first that had it."""
         left = garbage.copy()
-        by_artifact: dict[str, list[FoundVersion]] = {}
-        for one in self._purged_versions():
-            by_artifact.setdefault(str(one.record.artifact), []).append(one)
-        for artifact, versions in sorted(by_artifact.items()):
-            yield from self._share("purged", artifact, self._survey.needs_of(versions), left)
+        groups: dict[tuple[str, str], list[FoundVersion]] = {}
+        for one in self._gone_versions():
+            why = "purged" if one.is_purged else "due"
+            groups.setdefault((why, str(one.record.artifact)), []).append(one)
+        # What is due comes first: all that it needs goes because it goes.
+        for (why, artifact), versions in sorted(groups.items()):
+            yield from self._share(why, artifact, self._survey.needs_of(versions), left)
         for artifact_of_session, ids in self._dead_ids():
             yield from self._share("interrupted", artifact_of_session, ids, left)
         if left.any():
@@ -171,7 +174,11 @@ class Planning:
     # -- what brakes
 
     def _missing(self) -> Iterator[Brake]:
-        versions = [one for one in self._live.versions.values() if not one.is_purged]
+        versions = [
+            one
+            for version, one in self._live.versions.items()
+            if not one.is_purged and version not in self._live.left_out
+        ]
         for one, gone in self._survey.missing(versions, self._live.needed.ids(), self.stored):
             yield Brake(BrakeKind.MISSING_BLOB, f"{one.ref} {lacks(gone)}")
 

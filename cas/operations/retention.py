@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cas.model.durations import DAY_NS
+from cas.model.names import ArtifactName
 from cas.objects.parts import StoreParts
 from cas.operations.census import Census, CountedVersion, VersionState, take_census
 from cas.operations.guarantees import require_create_if_absent
@@ -75,9 +76,34 @@ class RetentionOutcome:
     missed: tuple[Missed, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DueVersions:
+    """What a policy would do, and the census by which that was decided."""
+
+    plan: RetentionPlan
+    census: Census
+
+    def trash_moves(self) -> dict[tuple[ArtifactName, int], int]:
+        """Return for each version to be purged the number of the move that put it into the trash."""
+        found = {}
+        for one in self.plan.purge:
+            artifact = self.census.versions[one.artifact, one.number].record.artifact
+            found[artifact, one.number] = self.census.listings[artifact].moves[one.number]
+        return found
+
+
 def plan_retention(parts: StoreParts, policy: RetentionPolicy) -> RetentionPlan:
     """Return what `expire_by_policy` would do, changing nothing."""
-    return choose_due(take_census(parts), policy, parts.clock.now_ns())
+    return find_due(parts, policy).plan
+
+
+def find_due(parts: StoreParts, policy: RetentionPolicy | None) -> DueVersions:
+    """Return what a policy would move, with what was seen of it; nothing by no policy."""
+    # Where nothing can be put into the trash nothing is in it.
+    if policy is None or not parts.config.create_if_absent:
+        return DueVersions(RetentionPlan(), Census(parts.config.store_id, {}, {}))
+    census = take_census(parts)
+    return DueVersions(choose_due(census, policy, parts.clock.now_ns()), census)
 
 
 def expire_by_policy(parts: StoreParts, policy: RetentionPolicy) -> RetentionOutcome:
@@ -91,8 +117,12 @@ def expire_by_policy(parts: StoreParts, policy: RetentionPolicy) -> RetentionOut
         BackendError: the storage failed; what was moved stays moved.
     """
     require_create_if_absent(parts, "deleting versions")
-    census = take_census(parts)
-    plan = choose_due(census, policy, parts.clock.now_ns())
+    return expire(parts, find_due(parts, policy))
+
+
+def expire(parts: StoreParts, due: DueVersions) -> RetentionOutcome:
+    """Move what was found to be due; as `expire_by_policy`, which finds it first."""
+    plan, census = due.plan, due.census
     overdue = [census.versions[one.artifact, one.number] for one in plan.trash]
     trashed, missed = move_to_trash(parts, census, overdue, TTL_REASON)
     purged = []

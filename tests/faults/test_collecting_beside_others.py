@@ -4,6 +4,7 @@ steps of the other.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -232,3 +233,28 @@ def test_a_collector_whose_run_was_abandoned_deletes_nothing(purged, tmp_path, h
     assert shared[0].new_bytes == 0 or has_expired
     assert outcome.deleted.blobs == 0
     assert held(purged, shared[0].ref) == TREES[0]
+
+
+def test_a_version_about_to_be_purged_is_restored_between_any_two_steps(tmp_path):
+    """It is whole if it was, and all that it needed is gone if the purge was faster."""
+    truth = MemoryBackend()
+    init_store(truth, SystemClock(), chunk_average=4 << 10)
+    put(truth, tmp_path, TREES[0])
+    cas.Store.on(truth, options=OPTIONS).delete("data:v0")
+    options = replace(AT_ONCE, policy=cas.RetentionPolicy(trash_keep_ns=0))
+    seen = set()
+
+    def restore(backend):
+        with suppress(cas.NotFoundError):
+            cas.Store.on(backend, options=OPTIONS).restore("data:v0")
+
+    for number in range(1, count(lambda b: collect(b, options), copied(truth)) + 1):
+        backend = copied(truth)
+        collect(Interrupted(backend, number, restore), options)
+        is_back = bool(cas.Store.on(backend, options=OPTIONS).versions("data"))
+        seen.add(is_back)
+        if is_back:
+            assert held(backend, "data:v0") == TREES[0]
+        assert_clean(backend)
+
+    assert seen == {True, False}

@@ -15,6 +15,7 @@ from collected import (
     copied,
     die_at,
     held,
+    live_ids,
     purge,
     put,
 )
@@ -29,7 +30,7 @@ from cas.format import keys
 from cas.model.ids import BlobId
 from cas.objects.collection_log import list_log
 from cas.objects.collections import put_floor
-from cas.objects.versions import read_slot
+from cas.objects.versions import list_slots, read_slot
 from cas.operations.brakes import BrakeKind
 from cas.operations.collect_garbage import collect_garbage
 from cas.operations.init import init_store
@@ -279,3 +280,33 @@ def test_what_is_young_stays_unless_a_purged_version_named_it(backend):
     assert young.plan.young.blobs > 0
     assert [share.why for share in old.plan.shares] == ["unreferenced"]
     assert old.plan.young.blobs == 0
+
+
+def test_with_a_brake_on_no_version_is_let_go(backend):
+    """Neither purged nor put into the trash: both wait until the brake is gone or overridden."""
+    store = cas.Store.on(backend, options=OPTIONS)
+    store.set_ttl("data:v2", "0s")
+    store.delete("data:v1")
+    policy = cas.RetentionPolicy(trash_keep_ns=0)
+
+    error = braked(backend, replace(CAREFUL, policy=policy))
+    moves = dict(list_slots(backend, NAME).moves)
+    outcome = collect(backend, replace(overriding(), policy=policy))
+
+    assert "would go" in str(error)
+    assert moves == {0: 2, 1: 1}
+    assert [one.number for one in outcome.moved.purged] == [1]
+    assert [one.number for one in outcome.moved.trashed] == [2]
+    assert blobs(backend) == needed_by_trash(backend)
+
+
+def needed_by_trash(backend):
+    """All that is left is what v2, in the trash, needs."""
+    copy = copied(backend)
+    cas.Store.on(copy, options=OPTIONS).restore("data:v2")
+    assert held(copy, "data:v2") == TREES[2]
+    return {
+        f"{folder}/{raw.hex()[:2]}/{raw.hex()}"
+        for raw in live_ids(backend)
+        for folder in ("blobs", "meta")
+    } & blobs(backend)

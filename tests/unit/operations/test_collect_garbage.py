@@ -36,6 +36,7 @@ from cas.format.version import (
     encode_revision,
 )
 from cas.model.ids import SessionId
+from cas.model.names import ArtifactName
 from cas.objects.collection_log import list_log
 from cas.objects.collections import give_verdict, open_run, put_done, put_floor, read_condemned
 from cas.objects.id_sets import ids_of, no_ids
@@ -366,6 +367,31 @@ def test_versions_that_are_due_go_first(backend):
     assert kept.deleted.blobs == 0
     assert [one.number for one in gone.moved.purged] == [0]
     assert gone.deleted.blobs > 0
+    assert_clean(backend)
+
+
+def test_a_plan_counts_what_due_versions_would_give_up_by_artifact(backend, tmp_path):
+    """It is what the collection then deletes, and what is purged already counts as that."""
+    put(backend, tmp_path, {b"other": random_content(40, 3000)}, "other")
+    put(backend, tmp_path, {b"third": random_content(41, 3000)}, "third")
+    purge(backend, 0, ArtifactName("third"))
+    store = cas.Store.on(backend, options=OPTIONS)
+    store.delete("data:v0")
+    store.delete("other:v0")
+    options = replace(AT_ONCE, policy=cas.RetentionPolicy(trash_keep_ns=0), explain=True)
+
+    plan = plan_collection(store.parts, options)
+    outcome = collect(backend, options)
+
+    assert [(one.why, one.artifact) for one in plan.shares] == [
+        ("due", "data"),
+        ("due", "other"),
+        ("purged", "third"),
+    ]
+    assert all(one.space.bytes for one in plan.shares)
+    assert [one.ref for one in plan.kept] == ["data:v1"]
+    assert outcome.deleted == plan.garbage
+    assert outcome.plan.shares == plan.shares
     assert_clean(backend)
 
 
