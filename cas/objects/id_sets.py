@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from cas.format.collection import listed_rows
 from cas.format.encoding import ID_BYTES, sortable_ids
-from cas.format.segment import chunk_keys
 
 Ids = NDArray[np.uint8]
 
@@ -31,21 +30,14 @@ def view_sorted(joined: bytes) -> Ids:
 
 def sort_ids(ids: Ids) -> Ids:
     """Return the set of the ids in rows of any order, some perhaps twice."""
-    rows = np.ascontiguousarray(ids)
-    # Ids are hashes: sorting them by their first eight bytes sorts them, at a tenth of the time.
-    heads = chunk_keys(rows)
-    order = np.argsort(heads, kind="stable")
-    rows, heads = rows[order], heads[order]
-    again = np.flatnonzero(heads[1:] == heads[:-1]) + 1
-    if len(again) == 0:
-        return rows
-    kept = np.ones(len(rows), np.bool_)
-    kept[again] = (rows[again] != rows[again - 1]).any(axis=1)
-    rows, heads = rows[kept], heads[kept]
-    if (heads[1:] == heads[:-1]).any():
-        # Different ones that begin alike: none by chance, but somebody may have made them.
-        return np.unique(sortable_ids(rows)).view(np.uint8).reshape(-1, ID_BYTES)
-    return rows
+    # The stable sort merges what is sorted in part, as unions are: ten times as fast as the default
+    # there, and twice as fast as sorting by the first eight bytes elsewhere.
+    ordered = np.sort(sortable_ids(ids), kind="stable")
+    is_first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    if not is_first.all():
+        ordered = ordered[is_first]
+    return ordered.view(np.uint8).reshape(-1, ID_BYTES)
 
 
 def unite(*sets: Ids) -> Ids:
