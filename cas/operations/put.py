@@ -76,7 +76,8 @@ def put(
                 healed = _heal(parts, session, found, stored)
                 # A version that can neither be read nor healed is put again under a new number.
                 if healed or found.base is not None:
-                    known = None if healed or found.base is None else found.base.page_locations
+                    # Nothing was checked but what a revision leads to: of other pages no more is known.
+                    known = found.base.page_locations if found.base else {}
                     stored.save_journal(found.stamp, known)
                     return replace(_outcome(stored, newest, created=False), healed=healed)
             _refuse_nothing(stored, options)

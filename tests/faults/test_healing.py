@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from collected import AT_ONCE, collect, purge
 
 import cas
 from cas.backend.counting import RequestCounter
+from cas.format import manifest_paging
 from cas.testing.corpora import random_content
+from cas.transfer import journal
 
 WHOLE = cas.VerifyOptions(level=cas.VerifyLevel.DATA)
 LARGE = {b"large.bin": random_content(7, 3_000_000), b"other": random_content(8, 200_000)}
@@ -145,3 +150,31 @@ def test_known_damage_is_told_by_every_verification_until_it_is_healed(scene):
     assert (left.versions, left.is_harmless) == ((), True)
     assert scene.store().repair(None, cas.RepairOptions(apply=True)).is_whole
     assert scene.store().verify(None, WHOLE).is_sound
+
+
+def test_healing_says_nothing_of_pages_that_it_left_alone(scene, monkeypatch):
+    """What a journal knows from before a collection is no newer after a put that healed another
+    page: the blob of the first page is gone, and the page must not be shared.
+    """
+    monkeypatch.setattr(manifest_paging, "MIN_PAGE_ENTRIES", 1)
+    monkeypatch.setattr(manifest_paging, "MAX_PAGE_ENTRIES", 1)
+    monkeypatch.setattr(journal, "RACY_NS", -(1 << 62))
+    alone = {b"a": random_content(1, 300_000)}
+    both = alone | {b"b": random_content(2, 300_000)}
+    source = scene.source(both)
+    plain = cas.PutOptions(provenance=False)
+    scene.store().put(scene.source(alone, "alone"), "data", plain)
+    scene.store(journal=True).put(source, "data", plain)
+    scene.store().put(scene.source({b"b": both[b"b"]}, "other"), "data", plain)
+    for number in (0, 1):
+        purge(scene.truth, number)
+    assert collect(scene.truth, replace(AT_ONCE, kept_runs=64)).deleted.blobs > 0
+    (kept,) = scene.listed("blobs")
+    scene.put(both)
+    damage(scene, kept)
+    scene.store().verify(None, WHOLE)
+    assert scene.store(journal=True).put(source, "data", plain).healed
+
+    scene.store(journal=True).put(source, "second", plain)
+
+    assert scene.held("second:v0") == both
