@@ -96,7 +96,9 @@ def end_open_runs(
             decided = read_decided(backend, run)
         except CorruptionError:
             continue  # nothing may be deleted by it
-        if decided is not None:
+        # G6, after the verdict was read: if its records expired since they were listed, a slow owner
+        # may have given another one on the empty key.
+        if decided is not None and is_on_record(list_log(backend), run):
             freed = finish(backend, workers, decided)
             ended.append(run)
             blobs, size = blobs + freed.blobs, size + freed.bytes

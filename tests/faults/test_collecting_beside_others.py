@@ -30,7 +30,9 @@ import cas
 from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
 from cas.format import keys
-from cas.objects.collections import give_verdict, put_done, put_floor
+from cas.objects.collection_log import list_log
+from cas.objects.collections import give_verdict, open_run, put_done, put_floor
+from cas.objects.id_sets import ids_of, no_ids, sort_ids
 from cas.operations.init import init_store
 from cas.testing.fault_plan import CrashError, Fault
 from cas.testing.faulty import FaultyBackend
@@ -258,3 +260,37 @@ def test_a_version_about_to_be_purged_is_restored_between_any_two_steps(tmp_path
         assert_clean(backend)
 
     assert seen == {True, False}
+
+
+def test_a_run_that_expires_while_another_collector_would_finish_it_deletes_nothing(
+    purged, tmp_path
+):
+    """It was abandoned, its blobs are shared again, and its records go; then its slow owner gives
+    the verdict that it had in mind, on the empty key, before the other collector reads that.
+    """
+    log = list_log(purged)
+    blobs = [one.key for folder in (keys.BLOBS, keys.META) for one in purged.list_objects(folder)]
+    run = open_run(purged, log.newest + 1, sort_ids(ids_of(id_in(key) for key in blobs)))
+    give_verdict(purged, run, None)
+    shared = put(purged, tmp_path, TREES[0])
+
+    def expire(backend):
+        put_floor(backend, run)
+        backend.delete(keys.verdict_key(run))
+        give_verdict(backend, run, no_ids())  # the condemn record is about to be deleted, too
+
+    watching = FaultyBackend(copied(purged))
+    collect(watching)
+    verdict = next(one.number for one in watching.log if one.key == keys.verdict_key(run))
+
+    collect(Interrupted(purged, verdict, expire))
+
+    assert shared.new_bytes == 0
+    assert held(purged, shared.ref) == TREES[0]
+
+
+def id_in(key: str) -> bytes:
+    """The id of the blob under a key."""
+    blob_id = keys.parse_blob_key(key)
+    assert blob_id is not None
+    return blob_id.raw
