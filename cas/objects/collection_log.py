@@ -115,6 +115,10 @@ def check_log(backend: Backend, stamp: int, needed: Callable[[], Ids]) -> LogChe
         if killed is None:
             return LogCheck(LogAnswer.STALE, stamp)
         bad |= killed
+    # Records that expired since they were listed may have been given anew by whoever was slow: a run
+    # that killed would seem to be abandoned, or to have condemned something else.
+    if list_log(backend).floor > stamp:
+        return LogCheck(LogAnswer.STALE, stamp)
     if bad.any():
         return LogCheck(LogAnswer.BAD, stamp, bad)
     return LogCheck(LogAnswer.OK, max(stamp, listing.resolved_prefix), bad)

@@ -22,7 +22,7 @@ from cas.format.segment import (
     segment_prefix_bytes,
 )
 from cas.model.ids import SESSION_ID_BYTES, SessionId
-from cas.objects.collection_log import LogListing
+from cas.objects.collection_log import LogListing, list_log
 from cas.objects.collections import read_decided
 from cas.objects.id_sets import GrowingSet, Ids
 from cas.objects.index import SegmentKey, list_segments, merge_piled_up, write_segment
@@ -69,6 +69,8 @@ def tend_index(backend: Backend, workers: Workers, log: LogListing, next_floor: 
     gone = set(useless)
     useful = [seen for seen in segments if seen.listed.key not in gone]
     killed = _killed(backend, log, [seen.table.stamp for seen in useful])
+    if list_log(backend).floor > log.floor:
+        return  # what was read may be records that somebody slow gave after the first ones expired
     for seen in useful:
         dead = listed_rows(killed.dead, seen.table.blob_ids)
         is_old = seen.table.stamp < min(next_floor, killed.stamp)

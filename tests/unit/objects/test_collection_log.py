@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cas.backend.base import Capabilities
 from cas.backend.counting import RequestCounter
+from cas.backend.forwarding import ForwardingBackend
 from cas.backend.memory import MemoryBackend
 from cas.errors import CorruptionError
 from cas.format import keys
@@ -36,6 +37,20 @@ BLOBS = [bytes([letter]) * 32 for letter in b"abcd"]
 SETS = st.sets(st.sampled_from(BLOBS))
 # A run: what it condemns; then no verdict, "all", or what it clears. Or no record at all.
 RUNS = st.none() | st.tuples(SETS, st.none() | st.just("all") | SETS)
+
+
+class BeforeGet(ForwardingBackend):
+    """Lets something happen right before the first read of some record."""
+
+    def __init__(self, backend, part, act):
+        super().__init__(backend)
+        self._part, self._act = part, act
+
+    def get(self, key, start=0, stop=None):
+        if self._part in key and self._act is not None:
+            act, self._act = self._act, None
+            act()
+        return self._backend.get(key, start, stop)
 
 
 def rows(ids):
@@ -138,6 +153,28 @@ def test_a_record_that_goes_between_listing_and_reading_is_stale(backend):
     for kind in (keys.condemn_key, keys.verdict_key):
         vanishing = Vanishing(backend, kind(1))
         assert check_log(vanishing, 0, lambda: rows(BLOBS)).answer is LogAnswer.STALE
+
+
+@pytest.mark.parametrize("record", ["condemn", "verdict"])
+def test_a_record_that_stands_in_for_an_expired_one_is_stale(backend, record):
+    """The run killed, and expired after it was listed; somebody slow opened it again, or cleared
+    all of it, on the empty key.
+    """
+    condemn(backend, 1, {BLOBS[0]})
+    decide(backend, 1, set())
+
+    def replace_record():
+        put_floor(backend, 1)
+        if record == "condemn":
+            condemn(backend, 1, {BLOBS[1]})
+        else:
+            decide(backend, 1, "all")
+
+    meddling = BeforeGet(backend, f".{record}", replace_record)
+
+    checked = check_log(meddling, 0, lambda: rows({BLOBS[0]}))
+
+    assert checked.answer is LogAnswer.STALE
 
 
 def test_a_verdict_without_its_condemn_record_proves_nothing(backend):

@@ -194,3 +194,19 @@ def test_records_that_are_gone_leave_the_index_as_it_is(backend):
         tend_index(backend, workers, log, 0)
 
     assert list(segments(backend)) == [key]
+
+
+def test_records_that_expired_meanwhile_leave_the_index_as_it_is(backend):
+    """Run 1 killed, and expired after it was listed; somebody slow cleared it on the empty key."""
+    announce(backend, [1, 2])
+    kill(backend, 2, run=1)
+    log = list_log(backend)
+    put_floor(backend, 1)
+    backend.delete(keys.verdict_key(1))
+    give_verdict(backend, 1, None)
+    before = segments(backend)
+
+    with Workers(1, "test") as workers:
+        tend_index(backend, workers, log, 1)
+
+    assert segments(backend).keys() == before.keys()
