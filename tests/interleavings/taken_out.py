@@ -72,6 +72,18 @@ def slots_not_taken(patch: Patch) -> None:
     patch.setattr(settle_sessions, "_settle", lambda _parts, _session, _target: iter(()))
 
 
+def settled_before_condemned(patch: Patch) -> None:
+    """G3 after G2: settle sessions, and only then tell what is condemned."""
+    settle, go_on = collect_garbage.settle_dead_sessions, collect_garbage._Collection._collect
+
+    def reversed_order(self, candidates, stored):
+        settlement = settle(self._survey.parts, self._survey.grace)
+        patch.setattr(collect_garbage, "settle_dead_sessions", lambda _parts, _grace: settlement)
+        go_on(self, candidates, stored)
+
+    patch.setattr(collect_garbage._Collection, "_collect", reversed_order)
+
+
 def nobody_settled(patch: Patch) -> None:
     """G3: never take a session for dead."""
     nobody = settle_sessions.Settlement({})

@@ -10,6 +10,7 @@ from interleavings.choosing import EachOrderOnce, by_script, by_seed, replay
 from interleavings.scheduler import Stopped
 from interleavings.stage import NEWER, OLD, OTHER, Stage, disturb
 
+from cas.operations.commit import Commit
 from cas.testing.fault_plan import Fault
 
 QUICK_SEEDS = 50
@@ -235,6 +236,37 @@ def test_a_fault_does_harm_only_without_the_rule_against_it(make_stage, monkeypa
     kept = run()
     rule(monkeypatch)
     lost = run()
+
+    assert kept is None
+    assert lost is not None
+
+
+def test_a_long_put_is_lost_only_where_sessions_are_settled_before_the_condemn_record(
+    make_stage, monkeypatch
+):
+    """G3 after G2: a session that announced blobs on its way, and has no final intent when it is
+    settled, has nothing to be settled by. Its log check must come to see what is condemned.
+    """
+    publish = Commit.run
+
+    def put_long(self, *args, **kwargs):
+        self._session.put_intent(self._stored.plain_intent(self._found.stamp))
+        return publish(self, *args, **kwargs)
+
+    monkeypatch.setattr(Commit, "run", put_long)
+    stage = make_stage()
+    script = [
+        TO_INTENT,
+        ("writer", 1),
+        ("collector", "create", ".condemn"),
+        TO_SLOT,
+        ("collector",),
+        ("writer",),
+    ]
+
+    kept = stage.run(cast_of(stage, DEAD), by_script(*script)).failure()
+    taken_out.settled_before_condemned(monkeypatch)
+    lost = stage.run(cast_of(stage, DEAD), by_script(*script)).failure()
 
     assert kept is None
     assert lost is not None
