@@ -39,7 +39,7 @@ def heal_version(
     newest = found.newest
     if newest is None or not parts.config.create_if_absent or not _is_touched(parts, found):
         return False
-    session.put_intent(stored.plain_intent(found.stamp))
+    stored.announce(found.stamp)
     stored.write_segment(found.stamp)
     places = StoredPlaces(parts, session, found, stored)
     try:

@@ -91,9 +91,8 @@ class ChunkMover:
         self._advance()
         stored = self._stored
         stored.stored_bytes = self._writer.stored_bytes
-        if stored.sent:
-            stored.session.put_intent(stored.plain_intent(self._facts.stamp))
-            stored.write_segment(self._facts.stamp)
+        stored.announce(self._facts.stamp)
+        stored.write_segment(self._facts.stamp)
         return Relocation({blob_id: self._settled(move) for blob_id, move in self._moves.items()})
 
     def _place(self, found: Found) -> None:

@@ -134,7 +134,7 @@ class PageRebuilder:
         with storing as stored:
             if stored.digest != record.digest:
                 return None
-            self._session.put_intent(stored.plain_intent(0))
+            stored.announce(0)
             manifest = lay_out_manifest(self._session.id, self._found(record), stored)
             for blob in manifest.new_blobs:
                 write_meta_blob(self._parts.backend, blob)

@@ -67,6 +67,8 @@ class StoredTree:
         pages: every page of the version, in path order.
         blobs: the blobs that the pages speak of, and those of this put.
         sent: data blobs that this put stored.
+        announced: how many of them intents name.
+        segmented: how many of them index segments name.
         resumed: data blobs that interrupted puts stored.
     """
 
@@ -92,6 +94,7 @@ class StoredTree:
     stored_bytes: int = 0
     sent_bytes: int = 0
     refused_bytes: int = 0
+    announced: int = 0
     segmented: int = 0
 
     @property
@@ -125,26 +128,35 @@ class StoredTree:
 
     def checkpoint(self, stamp: int) -> None:
         """In a long put, protect and announce what is stored so far."""
-        if len(self.sent) - self.segmented < CHECKPOINT_BLOBS:
+        if len(self.sent) - self.announced < CHECKPOINT_BLOBS:
             return
-        self.session.put_intent(self.plain_intent(stamp))
+        self.announce(stamp)
         self.write_segment(stamp)
 
-    def plain_intent(self, stamp: int) -> Intent:
-        """Build the intent that names the data blobs stored so far."""
-        return Intent(
+    def announce(self, stamp: int) -> None:
+        """Tell collectors of the data blobs that no intent of this put names yet.
+
+        Together the plain intents of a long put name each blob once. Only the final one is complete:
+        a collector that takes the put for dead deletes those before it.
+        """
+        fresh = self.sent[self.announced :]
+        if not fresh:
+            return
+        intent = Intent(
             session=self.session.id,
             k=self.session.next_intent,
             final=False,
             artifact=None,
             slot=None,
             revision=None,
-            blob_ids=b"".join(sorted(blob.ref.blob_id for blob in self.sent)),
+            blob_ids=b"".join(sorted(blob.ref.blob_id for blob in fresh)),
             meta_ids=b"",
             pages=(),
             stamp=stamp,
             created_ns=self.parts.clock.now_ns(),
         )
+        self.session.put_intent(intent)
+        self.announced += len(fresh)
 
     def write_segment(self, stamp: int) -> None:
         """Write an index segment of the blobs that no segment of this put names yet.

@@ -250,7 +250,7 @@ def test_a_long_put_is_lost_only_where_sessions_are_settled_before_the_condemn_r
     publish = Commit.run
 
     def put_long(self, *args, **kwargs):
-        self._session.put_intent(self._stored.plain_intent(self._found.stamp))
+        self._stored.announce(self._found.stamp)
         return publish(self, *args, **kwargs)
 
     monkeypatch.setattr(Commit, "run", put_long)

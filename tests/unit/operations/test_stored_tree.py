@@ -9,6 +9,7 @@ from memory_stores import open_on, with_store
 
 from cas.backend.memory import MemoryBackend
 from cas.format import keys
+from cas.format.encoding import view_ids
 from cas.format.manifest import encode_page
 from cas.format.segment import decode_segment
 from cas.format.session import decode_intent
@@ -68,7 +69,7 @@ def test_a_short_put_tells_nothing_on_its_way(backend, stored):
 
 
 def test_a_long_put_protects_and_announces_what_it_stored(backend, stored):
-    """An intent names all of it, a segment what no segment named yet: once for every so many."""
+    """Once for every so many blobs, and each once: what collectors read grows with what is stored."""
     session = stored.session
     for step in range(3):
         first = step * CHECKPOINT_BLOBS
@@ -79,8 +80,8 @@ def test_a_long_put_protects_and_announces_what_it_stored(backend, stored):
     intents = [
         decode_intent(backend.get(keys.intent_key(session.id, k)), what="") for k in range(3)
     ]
-    counts = [len(intent.blob_ids) // 32 for intent in intents]
-    assert counts == [CHECKPOINT_BLOBS, 2 * CHECKPOINT_BLOBS, 3 * CHECKPOINT_BLOBS]
+    named = [view_ids(intent.blob_ids)[:, 0].tolist() for intent in intents]
+    assert named == [[*range(n, n + CHECKPOINT_BLOBS)] for n in (0, 16, 32)]
     assert not any(intent.final for intent in intents)
     segments = [decode_segment(backend.get(one.key), what="") for one in list_segments(backend)]
     assert [len(segment.blob_ids) for segment in segments] == [CHECKPOINT_BLOBS] * 3
