@@ -22,7 +22,12 @@ _KIND_LETTERS = {
     EntryKind.EXTERNAL: "e",
 }
 # A slot is void when its put never came to publish and was ended by a collection.
-_STATES = {"trashed": "trashed", "purged": "purged", "void": "abandoned"}
+_STATES = {
+    "trashed": "trashed",
+    "purged": "purged",
+    "void": "abandoned",
+    "damaged": "damaged: see cas verify",
+}
 
 
 def list_artifacts(console: Console, artifacts: Sequence[ArtifactSummary]) -> None:

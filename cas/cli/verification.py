@@ -19,12 +19,13 @@ def show_verify(console: Console, outcome: VerifyOutcome) -> int:
     """Print what a verification found, and return the exit code: 8 for damage, 9 if not all could
     be read.
     """
-    code = DAMAGED_EXIT if outcome.problems else INCOMPLETE_EXIT if outcome.unread else 0
+    code = DAMAGED_EXIT if not outcome.is_sound else INCOMPLETE_EXIT if outcome.unread else 0
     if console.as_json:
         console.document({"sound": outcome.is_sound, **to_json(outcome)})
         return code
     for problem in outcome.problems:
-        console.answer(_problem_line(problem))
+        tell = console.detail if problem.is_settled else console.answer
+        tell(_problem_line(problem))
     for line in outcome.unread:
         console.warning(f"not read: {escape(line)}")
     console.detail(
@@ -40,8 +41,9 @@ def show_verify(console: Console, outcome: VerifyOutcome) -> int:
             f"of {format_size(outcome.read_bytes)} whole; "
             f"{outcome.recent_blobs:,} read recently, {outcome.left_blobs:,} left for the next run"
         )
-    if outcome.problems:
-        console.answer(f"{format_count(len(outcome.problems), 'problem')} found")
+    count = sum(not problem.is_settled for problem in outcome.problems)
+    if count:
+        console.answer(f"{format_count(count, 'problem')} found")
         console.detail("see what can be brought back: cas repair")
     else:
         console.answer("no damage found")
@@ -51,6 +53,8 @@ def show_verify(console: Console, outcome: VerifyOutcome) -> int:
 def _problem_line(problem: Problem) -> str:
     touched = f"; touches {', '.join(problem.versions)}" if problem.versions else ""
     harmless = "; no version is touched" if problem.is_harmless else ""
+    if problem.is_settled:
+        harmless = ", nothing is left to do"
     return f"{problem.kind:<7} {escape(problem.text)}{escape(touched)}{harmless}"
 
 
@@ -79,7 +83,7 @@ def show_repair(console: Console, outcome: RepairOutcome) -> int:
 
 
 def _show_counts(console: Console, outcome: RepairOutcome) -> None:
-    if not outcome.problems and not outcome.rebuilt_blobs:
+    if all(problem.is_settled for problem in outcome.problems) and not outcome.rebuilt_blobs:
         console.answer("nothing to repair")
         return
     console.detail(

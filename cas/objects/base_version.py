@@ -60,6 +60,8 @@ class Surroundings:
         bad_blobs: ids of blobs that the log check of an earlier try found bad, or that are damaged.
         damage: what is known to be damaged in the store.
         unreadable: the newest visible version, if its root is damaged; then there is no `base`.
+        unknown: why it is not known which version is the newest; then `base` is an older one, and
+            only chunks and pages are shared with it.
     """
 
     log: LogListing
@@ -68,10 +70,13 @@ class Surroundings:
     bad_blobs: frozenset[bytes] = frozenset()
     damage: KnownDamage = NO_DAMAGE
     unreadable: VersionRecord | None = None
+    unknown: CorruptionError | None = None
 
     @property
     def newest(self) -> VersionRecord | None:
         """The newest visible version, whether its pages can be read or not."""
+        if self.unknown is not None:
+            return None
         return self.unreadable if self.base is None else self.base.record
 
     def avoiding(self, bad_blobs: frozenset[bytes]) -> Surroundings:
@@ -110,17 +115,14 @@ def read_surroundings(backend: Backend, pages: PageReader, artifact: ArtifactNam
 
     A version that is moved or purged between two of these steps is looked for again. One whose root
     is missing though it was not moved, or damaged, is `unreadable`: nothing of it can be shared, and
-    a put goes on, and heals it if it can.
-
-    Raises:
-        CorruptionError: the record of the newest version is damaged.
+    a put goes on, and heals it if it can. One whose record is damaged is passed over.
     """
     seen: PageLocation | None = None
     while True:
-        log, listing, record = _look_around(backend, artifact)
+        log, listing, record, unknown = _look_around(backend, artifact)
         damage = read_damage(backend, log.damage)
         if record is None:
-            return Surroundings(log, listing, None, damage=damage)
+            return Surroundings(log, listing, None, damage=damage, unknown=unknown)
         location: PageLocation | None = None
         try:
             location = read_root_location(backend, listing, record)
@@ -129,16 +131,18 @@ def read_surroundings(backend: Backend, pages: PageReader, artifact: ArtifactNam
             if error.code is ErrorCode.MISSING_OBJECT and location != seen:
                 seen = location
                 continue
-            return Surroundings(log, listing, None, damage=damage, unreadable=record)
+            return Surroundings(
+                log, listing, None, damage=damage, unreadable=record, unknown=unknown
+            )
         locations = [root_page_location(root, row) for row in range(len(root.page_ids))]
         by_id = {location.page_id.raw: location for location in locations}
         base = BaseVersion(record, root, location, by_id)
-        return Surroundings(log, listing, base, damage=damage)
+        return Surroundings(log, listing, base, damage=damage, unknown=unknown)
 
 
 def _look_around(
     backend: Backend, artifact: ArtifactName
-) -> tuple[LogListing, SlotListing, VersionRecord | None]:
+) -> tuple[LogListing, SlotListing, VersionRecord | None, CorruptionError | None]:
     """List log and slots and read the newest record, so that what it needs was alive at the log.
 
     Read after the log, a visible version is alive. Read beside it, as over a network, it is if it
@@ -147,21 +151,30 @@ def _look_around(
     if backend.capabilities.local:
         log = list_log(backend)
         listing = list_slots(backend, artifact)
-        return log, listing, next(iter_visible(backend, listing), None)
+        return log, listing, *_newest(backend, listing)
     with ThreadPoolExecutor(1, thread_name_prefix="cas-log") as pool:
         reading_log = pool.submit(list_log, backend)
         listing = list_slots(backend, artifact)
-        record = next(iter_visible(backend, listing), None)
+        record, unknown = _newest(backend, listing)
         log = reading_log.result()
     # The stamp of a record does not speak of what a revision of it leads to.
     if record is None or (
         record.stamp == log.resolved_prefix and record.number not in listing.revisions
     ):
-        return log, listing, record
+        return log, listing, record, unknown
     again = list_slots(backend, artifact)
     if again != listing:
-        record = next(iter_visible(backend, again), None)
-    return log, again, record
+        record, unknown = _newest(backend, again)
+    return log, again, record, unknown
+
+
+def _newest(
+    backend: Backend, listing: SlotListing
+) -> tuple[VersionRecord | None, CorruptionError | None]:
+    """Return the newest visible version that can be read, and why a newer one cannot."""
+    damaged: list[CorruptionError] = []
+    record = next(iter_visible(backend, listing, damaged=damaged), None)
+    return record, next(iter(damaged), None)
 
 
 def is_purged(backend: Backend, record: VersionRecord) -> bool:

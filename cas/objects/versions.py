@@ -7,12 +7,14 @@ back before believing anything. Spec: specs/protocol/put.md
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cas.backend.base import Backend, create_confirmed
 from cas.environment import random_bytes
 from cas.errors import CorruptionError, ErrorCode, NotFoundError
 from cas.format import keys
+from cas.format.fields import MAX_INTEGER
 from cas.format.version import (
     AliasRecord,
     ExpiryRecord,
@@ -91,7 +93,16 @@ def read_slot(
         content = backend.get(key)
     except NotFoundError:
         return None
-    return decode_slot(content, what=key, artifact=artifact, number=number)
+    try:
+        return decode_slot(content, what=key, artifact=artifact, number=number)
+    except CorruptionError as error:
+        ref = f"{artifact}:v{number}"
+        raise CorruptionError(
+            str(error),
+            code=error.code,
+            hint=f"the other versions are as they were; restore the object from a backup, or put "
+            f"what {ref} held again, and give it up with cas rm --now --force {ref}",
+        ) from error
 
 
 def publish(
@@ -114,21 +125,51 @@ def read_last_move(backend: Backend, listing: SlotListing, number: int) -> MoveK
 
 
 def read_move(backend: Backend, listing: SlotListing, number: int) -> MoveRecord | None:
-    """Return the last move of a version, or None if it was never moved."""
+    """Return the last move of a version, or None if it was never moved.
+
+    Raises:
+        CorruptionError: the move is damaged, and may have been a restoration or a purge.
+    """
     last = listing.moves.get(number)
-    if last is None:
-        return None
-    key = keys.move_key(listing.artifact, number, last)
-    return decode_move(backend.get(key), what=key)
+    return None if last is None else _read_move(backend, listing.artifact, number, last)
+
+
+def _read_move(backend: Backend, artifact: ArtifactName, number: int, k: int) -> MoveRecord:
+    """Return a move; what a damaged one was is known if only one kind may follow the move before."""
+    key = keys.move_key(artifact, number, k)
+    try:
+        return decode_move(backend.get(key), what=key)
+    except CorruptionError as error:
+        if k > 1 and _read_move(backend, artifact, number, k - 1).kind is not MoveKind.RESTORE:
+            raise CorruptionError(
+                f"{error}; it brought {artifact}:v{number} back from the trash or ended it",
+                code=error.code,
+                hint=f"cas get {artifact}:v{number} reads what is there; cas rm --now --force "
+                f"{artifact}:v{number} gives it up",
+            ) from error
+    # D1: nothing but the trash follows what is visible. When that was is not known: not long ago,
+    # so that no policy purges it.
+    return MoveRecord(
+        kind=MoveKind.TRASH,
+        created_ns=MAX_INTEGER,
+        session=SessionId(bytes(SESSION_ID_BYTES)),
+        reason="its record is damaged",
+    )
 
 
 def read_expiry(backend: Backend, listing: SlotListing, record: VersionRecord) -> int | None:
-    """Return when a version may go by itself, as was said last; None is never."""
+    """Return when a version may go by itself, as was said last; None is never.
+
+    Where the last word is damaged the version stays until somebody says something else.
+    """
     last = listing.expiries.get(record.number)
     if last is None:
         return record.expires_ns
     key = keys.expiry_key(listing.artifact, record.number, last)
-    return decode_expiry(backend.get(key), what=key).expires_ns
+    try:
+        return decode_expiry(backend.get(key), what=key).expires_ns
+    except CorruptionError:
+        return None
 
 
 def add_expiry(
@@ -150,14 +191,37 @@ def is_hidden(backend: Backend, listing: SlotListing, number: int) -> bool:
     return read_last_move(backend, listing, number) in (MoveKind.TRASH, MoveKind.PURGE)
 
 
-def iter_visible(backend: Backend, listing: SlotListing) -> Iterator[VersionRecord]:
-    """Yield the versions that are neither void nor hidden, the newest first, reading as it goes."""
+def iter_visible(
+    backend: Backend, listing: SlotListing, *, damaged: list[CorruptionError] | None = None
+) -> Iterator[VersionRecord]:
+    """Yield the versions that are neither void nor hidden, the newest first, reading as it goes.
+
+    Args:
+        damaged: takes why it cannot be known of some whether they are visible; these are passed over.
+
+    Raises:
+        CorruptionError: that cannot be known, and `damaged` is None.
+    """
     for number in listing.newest_first():
-        if is_hidden(backend, listing, number):
+        try:
+            if is_hidden(backend, listing, number):
+                continue
+            record = read_slot(backend, listing.artifact, number)
+        except CorruptionError as error:
+            if damaged is None:
+                raise
+            damaged.append(error)
             continue
-        record = read_slot(backend, listing.artifact, number)
         if isinstance(record, VersionRecord):
             yield record
+
+
+def is_given_up(backend: Backend, listing: SlotListing, number: int) -> bool:
+    """Tell whether a version is purged for certain, so that it does not matter what it was."""
+    try:
+        return read_last_move(backend, listing, number) is MoveKind.PURGE
+    except CorruptionError:
+        return False
 
 
 def read_kept(backend: Backend, listing: SlotListing, number: int) -> VersionRecord | None:
@@ -242,15 +306,29 @@ def create_move(
 
 @dataclass(frozen=True, slots=True)
 class AliasState:
-    """Where an alias points after its last move; number None means that it was removed."""
+    """Where an alias points after its last move; number None means that it was removed.
+
+    Attributes:
+        is_damaged: the last move cannot be read; `record` is the newest one before it that can.
+    """
 
     alias: AliasName
     generation: int
     record: AliasRecord
+    is_damaged: bool = False
 
 
-def read_aliases(backend: Backend, artifact: ArtifactName) -> dict[str, AliasState]:
-    """Return the last move of every alias of an artifact, removed ones too, by name."""
+def read_aliases(
+    backend: Backend, artifact: ArtifactName, *, past_damage: bool = False
+) -> dict[str, AliasState]:
+    """Return the last move of every alias of an artifact, removed ones too, by name.
+
+    Args:
+        past_damage: give those whose last move is damaged as such, for what need not know it.
+
+    Raises:
+        CorruptionError: a move is damaged, without `past_damage`.
+    """
     generations: dict[str, int] = {}
     for stored in backend.list_objects(keys.aliases_prefix(artifact)):
         parsed = keys.parse_alias_key(stored.key)
@@ -258,17 +336,21 @@ def read_aliases(backend: Backend, artifact: ArtifactName) -> dict[str, AliasSta
             alias, generation = parsed
             generations[alias] = max(generations.get(alias, -1), generation)
     return {
-        alias: _read_alias(backend, artifact, AliasName(alias), generation)
+        alias: _read_alias(backend, artifact, AliasName(alias), generation, past_damage)
         for alias, generation in sorted(generations.items())
     }
 
 
-def read_alias(backend: Backend, artifact: ArtifactName, alias: AliasName) -> AliasState | None:
-    """Return the last move of one alias, or None if it was never set."""
+def read_alias(
+    backend: Backend, artifact: ArtifactName, alias: AliasName, *, past_damage: bool = False
+) -> AliasState | None:
+    """Return the last move of one alias, or None if it was never set. See `read_aliases`."""
     prefix = keys.alias_prefix(artifact, alias)
     parsed = (keys.parse_alias_key(stored.key) for stored in backend.list_objects(prefix))
     generation = max((found[1] for found in parsed if found is not None), default=None)
-    return None if generation is None else _read_alias(backend, artifact, alias, generation)
+    if generation is None:
+        return None
+    return _read_alias(backend, artifact, alias, generation, past_damage)
 
 
 def move_alias(
@@ -292,26 +374,48 @@ def change_alias(
 
     Args:
         change: gives the move that follows a state, or raises if none may follow it. It is asked
-            again for every move that another was faster with.
+            again for every move that another was faster with. A damaged state is no reason not to:
+            what is set anew is what it says from then on.
 
     Returns:
         The state that was replaced, or None if there was none.
     """
-    before = read_alias(backend, artifact, alias)
+    before = read_alias(backend, artifact, alias, past_damage=True)
     while True:
         generation = 0 if before is None else before.generation + 1
         content = encode_alias(change(before))
         key = keys.alias_key(artifact, alias, generation)
         if create_confirmed(backend, key, content) == content:
             return before
-        before = _read_alias(backend, artifact, alias, generation)
+        before = _read_alias(backend, artifact, alias, generation, past_damage=True)
 
 
 def _read_alias(
-    backend: Backend, artifact: ArtifactName, alias: AliasName, generation: int
+    backend: Backend,
+    artifact: ArtifactName,
+    alias: AliasName,
+    generation: int,
+    past_damage: bool,  # noqa: FBT001
 ) -> AliasState:
     key = keys.alias_key(artifact, alias, generation)
-    return AliasState(alias, generation, decode_alias(backend.get(key), what=key))
+    try:
+        return AliasState(alias, generation, decode_alias(backend.get(key), what=key))
+    except CorruptionError as error:
+        if not past_damage:
+            raise CorruptionError(
+                f"{error}; where the alias {alias} of {artifact} points is not known",
+                code=error.code,
+                hint=f"cas tag {artifact}:v<NUMBER> {alias} sets it anew; cas log {artifact} lists "
+                "the versions",
+            ) from error
+    for older in range(generation - 1, -1, -1):
+        key = keys.alias_key(artifact, alias, older)
+        with suppress(CorruptionError, NotFoundError):
+            record = decode_alias(backend.get(key), what=key)
+            return AliasState(alias, generation, record, is_damaged=True)
+    mark = SessionId(bytes(SESSION_ID_BYTES))
+    nothing = AliasRecord(number=None, digest=None, created_ns=0, session=mark)
+    return AliasState(alias, generation, nothing, is_damaged=True)
 
 
 def unknown_artifact(backend: Backend, artifact: ArtifactName) -> NotFoundError:

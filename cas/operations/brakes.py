@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cas.errors import ErrorCode, RefusedError
+from cas.errors import CorruptionError, ErrorCode, RefusedError
 
 
 class BrakeKind(StrEnum):
@@ -35,6 +35,17 @@ _ADVICE = {
     BrakeKind.SHORT_LISTING: "first find out why the storage lists less than there is; if it is gone",
     BrakeKind.YOUNG_LOSS: "first find out who deletes objects of this store besides cas; if none does",
 }
+
+
+def with_unread(brakes: Sequence[Brake], unread: CorruptionError | None) -> list[Brake]:
+    """Return brakes and one more for a record without which the rules of retention mean nothing,
+    unless what is unreadable is told already.
+    """
+    kind = BrakeKind.UNREADABLE_PAGE
+    if unread is None or any(brake.kind is kind for brake in brakes):
+        return list(brakes)
+    way_out = f" ({unread.hint})" if unread.hint else ""
+    return [*brakes, Brake(kind, f"{unread}{way_out}")]
 
 
 def refuse(brakes: Sequence[Brake], overrides: Iterable[BrakeKind]) -> None:

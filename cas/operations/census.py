@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from cas.backend.base import Backend
 from cas.backend.forwarding import ForwardingBackend
+from cas.errors import CorruptionError
 from cas.format.encoding import MAX_RECORD_BYTES
 from cas.format.version import AliasRecord, Lineage, MoveKind, MoveRecord, VersionRecord
 from cas.model.ids import VersionDigest
@@ -20,6 +21,7 @@ from cas.model.names import ArtifactName
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
     SlotListing,
+    is_given_up,
     list_artifacts,
     list_slots,
     read_aliases,
@@ -151,7 +153,10 @@ def find_users(
 
     def uses(slot: tuple[SlotListing, int]) -> set[Name]:
         listing, number = slot
-        record = read_slot(backend, listing.artifact, number)
+        try:
+            record = read_slot(backend, listing.artifact, number)
+        except CorruptionError:
+            return set()  # nobody knows any more what it was made from
         if not isinstance(record, VersionRecord) or not record.inputs:
             return set()
         used = {
@@ -191,7 +196,12 @@ class KeptRecords(ForwardingBackend):
 
 
 def _read_version(backend: Backend, listing: SlotListing, number: int) -> CountedVersion | None:
-    record = read_slot(backend, listing.artifact, number)
+    try:
+        record = read_slot(backend, listing.artifact, number)
+    except CorruptionError:
+        if is_given_up(backend, listing, number):
+            return None
+        raise
     if not isinstance(record, VersionRecord):
         return None
     move = read_move(backend, listing, number)

@@ -174,7 +174,8 @@ def _find_existing(
     Histories are read only as far as they are needed: a version is mostly new, or the newest. Of
     the newest nothing is said here: a copy looks at it anyway, and compares descriptions.
     """
-    newest = next(iter_visible(target.backend, list_slots(target.backend, name)), None)
+    listing = list_slots(target.backend, name)
+    newest = next(iter_visible(target.backend, listing, damaged=[]), None)
     if newest is None or not wanted:
         return {}
     if len(wanted) == 1 and newest.digest == wanted[0].digest:

@@ -85,10 +85,10 @@ def _copy_version(
     def attempt(bad_blobs: frozenset[bytes]) -> tuple[CopiedVersion, tuple[str, ...]]:
         found = read_surroundings(target.backend, target.pages, chosen.name)
         found = found.avoiding(bad_blobs)
-        base = found.base
-        if base and base.record.digest == chosen.digest and not options.force:
-            warnings = _lost_descriptions(pinned.record, base.record)
-            return _existing(chosen, base.record.number), warnings
+        newest = found.newest if found.base is not None else None
+        if newest and newest.digest == chosen.digest and not options.force:
+            warnings = _lost_descriptions(pinned.record, newest)
+            return _existing(chosen, newest.number), warnings
         with store_copy((source, pinned), target, options, session, found, meter) as stored:
             commit = Commit(target, chosen.name, session, found, stored)
             record = commit.run(_description(pinned), must_follow=False)

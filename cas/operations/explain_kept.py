@@ -16,13 +16,15 @@ Aliases = Mapping[str, Mapping[str, int]]
 def read_live_aliases(
     survey: Survey, listings: Mapping[ArtifactName, SlotListing]
 ) -> dict[str, dict[str, int]]:
-    """Return where the aliases of each artifact point; removed ones are left out."""
-    states = survey.workers.map(lambda name: read_aliases(survey.backend, name), listings)
+    """Return where the aliases of each artifact point; removed and damaged ones are left out."""
+    states = survey.workers.map(
+        lambda name: read_aliases(survey.backend, name, past_damage=True), listings
+    )
     return {
         str(name): {
             alias: state.record.number
             for alias, state in found.items()
-            if state.record.number is not None
+            if state.record.number is not None and not state.is_damaged
         }
         for name, found in zip(listings, states, strict=True)
     }

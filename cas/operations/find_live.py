@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cas.errors import CorruptionError, NotFoundError
 from cas.format import keys
 from cas.format.session import Intent
-from cas.format.version import MoveKind, MoveRecord, VersionRecord, decode_move
+from cas.format.version import MoveKind, MoveRecord, VersionRecord
 from cas.model.entry import PageLocation
 from cas.model.ids import SessionId
 from cas.model.names import ArtifactName
@@ -23,7 +23,9 @@ from cas.objects.listed_sessions import ListedIntent, groups_by_size, read_inten
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
     SlotListing,
+    is_given_up,
     list_artifacts,
+    read_move,
     read_root_location,
     read_slot,
 )
@@ -176,6 +178,7 @@ class LiveSearch:
         """Return what stands in a slot, None for a void, or why that cannot be known."""
         listing, number = asked
         known = self.versions.get((listing.artifact, number))
+        ref = f"{listing.artifact}:v{number}"
         try:
             record = known.record if known else read_slot(self._backend, listing.artifact, number)
             if record is None:
@@ -183,19 +186,15 @@ class LiveSearch:
                 return Brake(BrakeKind.SHORT_LISTING, f"{key} is listed, and not there")
             if not isinstance(record, VersionRecord):
                 return None
-            move = self._read_move(listing, number)
+            move = read_move(self._backend, listing, number)
             return FoundVersion(record, read_root_location(self._backend, listing, record), move)
         except NotFoundError as error:
             return Brake(BrakeKind.SHORT_LISTING, f"{error}, though it is listed")
         except CorruptionError as error:
-            return Brake(BrakeKind.UNREADABLE_PAGE, str(error))
-
-    def _read_move(self, listing: SlotListing, number: int) -> MoveRecord | None:
-        last = listing.moves.get(number)
-        if last is None:
-            return None
-        key = keys.move_key(listing.artifact, number, last)
-        return decode_move(self._backend.get(key), what=key)
+            if is_given_up(self._backend, listing, number):
+                return None
+            message = f"{error}, so what {ref} needs is not known (cas rm --now --force {ref} gives it up)"
+            return Brake(BrakeKind.UNREADABLE_PAGE, message)
 
     def _follow_versions(self, versions: Sequence[FoundVersion]) -> None:
         roots = [one.root for one in versions if one.root not in self._followed]

@@ -18,6 +18,7 @@ from cas.format.version import (
     VersionRecord,
     VoidRecord,
     decode_alias,
+    decode_expiry,
     decode_move,
     decode_revision,
     decode_slot,
@@ -90,11 +91,9 @@ class LiveVersions:
         self._read_artifact(ref.artifact, number)
 
     def _read_artifact(self, artifact: ArtifactName, wanted: int | None) -> None:
-        slots: dict[int, VersionRecord] = {}
         numbers: set[int] = set()
         voids: set[int] = set()
-        revisions: dict[int, list[int]] = {}
-        moves: dict[int, list[int]] = {}
+        counts: dict[str, dict[int, list[int]]] = {"revision": {}, "move": {}, "expiry": {}}
         listed = sorted(o.key for o in self._backend.list_objects(keys.versions_prefix(artifact)))
         for key in listed:
             parsed = keys.parse_version_key(key)
@@ -102,19 +101,24 @@ class LiveVersions:
                 continue
             if parsed.kind == "slot":
                 numbers.add(parsed.number)
-                record = self._read_slot(artifact, parsed.number, key)
-                if isinstance(record, VersionRecord):
-                    slots[parsed.number] = record
-                elif record is not None:
-                    voids.add(parsed.number)
             else:
-                counts = revisions if parsed.kind == "revision" else moves
-                counts.setdefault(parsed.number, []).append(parsed.k)
-        for number, record in sorted(slots.items()):
-            if not self._is_purged(artifact, number, moves.get(number, [])):
+                counts[parsed.kind].setdefault(parsed.number, []).append(parsed.k)
+        moves, revisions, expiries = counts["move"], counts["revision"], counts["expiry"]
+        for number in sorted(numbers):
+            # What was purged is of no interest any more, whatever its record says.
+            is_purged = self._is_purged(artifact, number, moves.get(number, []))
+            record = self._read_slot(artifact, number, is_purged=is_purged)
+            if isinstance(record, VoidRecord):
+                voids.add(number)
+            elif record is not None and not is_purged:
+                self._check_expiries(record, expiries.get(number, []))
                 self._add(record, revisions.get(number, []))
-        for number in sorted({*moves, *revisions} | numbers):
-            for of, key_of in ((moves, keys.move_key), (revisions, keys.revision_key)):
+        for number in sorted({*moves, *revisions, *expiries} | numbers):
+            for of, key_of in (
+                (moves, keys.move_key),
+                (revisions, keys.revision_key),
+                (expiries, keys.expiry_key),
+            ):
                 self._note_gaps(
                     of.get(number, []),
                     partial(key_of, artifact, number),
@@ -127,27 +131,42 @@ class LiveVersions:
             self._check_aliases(artifact, numbers - voids)
 
     def _read_slot(
-        self, artifact: ArtifactName, number: int, key: str
+        self, artifact: ArtifactName, number: int, *, is_purged: bool
     ) -> VersionRecord | VoidRecord | None:
+        key = keys.version_key(artifact, number)
         content = self._get(key)
         if content is None:
             return None
         try:
             return decode_slot(content, what=key, artifact=artifact, number=number)
         except (CorruptionError, UnsupportedError) as error:
-            self._note(error, key, "record", f"{artifact}:v{number}")
+            if not is_purged:
+                self._note(error, key, "record", f"{artifact}:v{number}")
             return None
+
+    def _check_expiries(self, record: VersionRecord, expiries: list[int]) -> None:
+        """Only the last one says when a version may go; it stays if that is damaged."""
+        if not expiries:
+            return
+        key = keys.expiry_key(record.artifact, record.number, max(expiries))
+        content = self._get(key)
+        try:
+            if content is not None:
+                decode_expiry(content, what=key)
+        except (CorruptionError, UnsupportedError) as error:
+            self._note(error, key, "record", "", is_settled=False)
 
     def _is_purged(self, artifact: ArtifactName, number: int, moves: list[int]) -> bool:
         last: MoveKind | None = None
         for k in sorted(moves):
+            is_last = k == max(moves)
             key = keys.move_key(artifact, number, k)
             content = self._get(key)
             try:
                 if content is not None:
                     last = decode_move(content, what=key).kind
             except (CorruptionError, UnsupportedError) as error:
-                self._note(error, key, "record", f"{artifact}:v{number}")
+                self._note(error, key, "record", f"{artifact}:v{number}", is_settled=not is_last)
         return last is MoveKind.PURGE
 
     def _add(self, record: VersionRecord, revisions: list[int]) -> None:
@@ -173,6 +192,7 @@ class LiveVersions:
 
     def _check_aliases(self, artifact: ArtifactName, numbers: set[int]) -> None:
         generations: dict[str, list[int]] = {}
+        damaged: list[tuple[CasError, str, str, int]] = []
         for listed in self._backend.list_objects(keys.aliases_prefix(artifact)):
             parsed = keys.parse_alias_key(listed.key)
             content = None if parsed is None else self._get(listed.key)
@@ -182,11 +202,14 @@ class LiveVersions:
             try:
                 number = decode_alias(content, what=listed.key).number
             except (CorruptionError, UnsupportedError) as error:
-                self._note(error, listed.key, "alias", f"{artifact}:{parsed[0]}")
+                damaged.append((error, listed.key, *parsed))
                 continue
             if number is not None and number not in numbers:
                 text = f"{listed.key}: points to v{number}, which there is not"
                 self.problems.append(Problem(kind="alias", key=listed.key, text=text))
+        for why, key, alias, generation in damaged:
+            is_last = generation == max(generations[alias])
+            self._note(why, key, "alias", f"{artifact}:{alias}", is_settled=not is_last)
         for alias, found in sorted(generations.items()):
             self._note_gaps(found, partial(keys.alias_key, artifact, AliasName(alias)))
 
@@ -215,10 +238,19 @@ class LiveVersions:
             self._note(error, key, "record", "")
             return None
 
-    def _note(self, error: CasError, key: str, kind: str, ref: str) -> None:
+    def _note(
+        self, error: CasError, key: str, kind: str, ref: str, *, is_settled: bool = False
+    ) -> None:
         if isinstance(error, UnsupportedError):
             self.unread.append(str(error))
             return
-        versions = (ref,) if ref else ()
-        text = str(error)
-        self.problems.append(Problem(kind=kind, key=key, text=text, versions=versions))
+        self.problems.append(
+            Problem(
+                kind=kind,
+                key=key,
+                text=f"{error}; a later one counts" if is_settled else str(error),
+                versions=(ref,) if ref and not is_settled else (),
+                is_harmless=is_settled or not ref,
+                is_settled=is_settled,
+            )
+        )

@@ -84,7 +84,7 @@ def move_aliases(
 
     for alias in aliases:
         before = change_alias(parts.backend, artifact, alias, point)
-        moves.append(AliasMove(str(alias), number, before.record.number if before else None))
+        moves.append(AliasMove(str(alias), number, _previous(before)))
     if aliases and is_hidden(parts.backend, list_slots(parts.backend, artifact), number):
         raise ConflictError(
             f"{artifact}:v{number} was deleted while {', '.join(map(str, aliases))} moved to it",
@@ -106,7 +106,8 @@ def untag(
     names = _require_set(parts, artifact, aliases)
     if not force:
         for name in names:
-            _refuse(artifact, read_alias(parts.backend, artifact, name), None, "removed")
+            before = read_alias(parts.backend, artifact, name, past_damage=True)
+            _refuse(artifact, before, None, "removed")
 
     def remove(before: AliasState | None) -> AliasRecord:
         if not force:
@@ -116,7 +117,7 @@ def untag(
     moves = []
     for name in names:
         before = change_alias(parts.backend, artifact, name, remove)
-        moves.append(AliasMove(str(name), None, before.record.number if before else None))
+        moves.append(AliasMove(str(name), None, _previous(before)))
     return moves
 
 
@@ -131,7 +132,7 @@ def set_protection(
     names = _require_set(parts, artifact, aliases)
 
     def mark(before: AliasState | None) -> AliasRecord:
-        if before is None or before.record.number is None:
+        if before is None or before.is_damaged or before.record.number is None:
             raise _not_set(artifact, str(name), [])
         record = before.record
         return _record(parts, record.number, record.digest, protected=protected)
@@ -155,7 +156,8 @@ def refuse_protected(
         RefusedError: it is.
     """
     for alias in aliases:
-        _refuse(artifact, read_alias(parts.backend, artifact, alias), to, "moved")
+        before = read_alias(parts.backend, artifact, alias, past_damage=True)
+        _refuse(artifact, before, to, "moved")
 
 
 def _refuse(artifact: ArtifactName, before: AliasState | None, to: int | None, act: str) -> None:
@@ -175,14 +177,23 @@ def _require_set(
     parts: StoreParts, artifact: ArtifactName, aliases: Sequence[str]
 ) -> list[AliasName]:
     names = [AliasName(alias) for alias in aliases]
-    states = read_aliases(parts.backend, artifact)
+    states = read_aliases(parts.backend, artifact, past_damage=True)
     if not states and not list_slots(parts.backend, artifact).slots:
         raise unknown_artifact(parts.backend, artifact)
-    live = [alias for alias, state in states.items() if state.record.number is not None]
+    live = [
+        alias
+        for alias, state in states.items()
+        if state.is_damaged or state.record.number is not None
+    ]
     for name in names:
         if str(name) not in live:
             raise _not_set(artifact, str(name), live)
     return names
+
+
+def _previous(before: AliasState | None) -> int | None:
+    """Where an alias pointed before, as far as that is known."""
+    return None if before is None or before.is_damaged else before.record.number
 
 
 def _not_set(artifact: ArtifactName, alias: str, live: list[str]) -> NotFoundError:

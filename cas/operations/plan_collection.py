@@ -21,7 +21,7 @@ from cas.objects.known_slots import KnownSlots
 from cas.objects.listed_sessions import ListedIntent, list_intents, read_intents
 from cas.objects.parts import StoreParts
 from cas.objects.stored_blobs import StoredBlobs
-from cas.operations.brakes import Brake, BrakeKind
+from cas.operations.brakes import Brake, BrakeKind, with_unread
 from cas.operations.collection_outcomes import (
     CollectionPlan,
     CollectOptions,
@@ -67,7 +67,11 @@ class Planning:
         self._survey = survey
         self._live = survey.live
         survey.step("expire")
-        self.due = find_due(survey.parts, survey.options.policy)
+        self._unread: CorruptionError | None = None
+        try:
+            self.due = find_due(survey.parts, survey.options.policy)
+        except CorruptionError as error:
+            self.due, self._unread = find_due(survey.parts, None), error
         survey.step("list")
         # First of all: what is listed and is needed by nobody found later is garbage or young.
         self.stored = survey.list_blobs()
@@ -113,7 +117,7 @@ class Planning:
             live_sessions=self._live_sessions,
             open_runs=tuple(runs_without_end(self._log)),
             kept=tuple(kept),
-            brakes=tuple(brakes),
+            brakes=tuple(with_unread(brakes, self._unread)),
             due=self.due.plan,
             candidates=sort_ids(stored.ids[garbage]),
         )

@@ -101,8 +101,8 @@ class _Planning:
         found = read_surroundings(self._target.backend, self._target.pages, name)
         self._found[name] = found
         self._next[name] = found.listing.next_slot
-        if found.base is not None:
-            record = found.base.record
+        record = found.newest if found.base is not None else None
+        if record is not None:
             self._newest[name] = record.number, record.digest
 
     def _count(self, chosen: ChosenVersion) -> tuple[int, int]:

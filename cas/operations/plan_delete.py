@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cas.errors import ErrorCode, NotFoundError, RefusedError
+from cas.errors import CorruptionError, ErrorCode, NotFoundError, RefusedError
 from cas.format.version import MoveKind, VersionRecord
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
@@ -30,7 +30,8 @@ class PlannedDeletion:
 
     Attributes:
         size: bytes of its files.
-        in_trash: it lies there already.
+        in_trash: it lies there already, or did before something that cannot be read.
+        is_damaged: its record or its last move cannot be read.
         aliases: what points at it.
         protected: those of them that are protected.
         users: visible versions that were made from it and do not go with it, as references.
@@ -43,6 +44,7 @@ class PlannedDeletion:
     aliases: tuple[str, ...]
     protected: tuple[str, ...]
     users: tuple[str, ...]
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,11 @@ class DeletionPlan:
     def obstacles(self) -> tuple[str, ...]:
         """What must be confirmed, in words; protections among them."""
         found = list(self.protections)
+        found += [
+            f"what {one.artifact}:v{one.number} was cannot be read"
+            for one in self.versions
+            if one.is_damaged
+        ]
         if not self.is_whole:
             found += [
                 f"{', '.join(one.aliases)} of {one.artifact} points to v{one.number}"
@@ -99,7 +106,7 @@ def plan_delete(parts: StoreParts, ref: Ref, *, now: bool) -> tuple[DeletionPlan
     """
     is_whole = ref.number is None and ref.alias is None and ref.digest_prefix is None
     listing, numbers = _chosen(parts, ref, now=now, is_whole=is_whole)
-    records = {number: read_slot(parts.backend, ref.artifact, number) for number in numbers}
+    records = {number: _read_or_none(parts, listing, number) for number in numbers}
     states = read_aliases(parts.backend, ref.artifact)
     name = str(ref.artifact)
     users = find_users(
@@ -107,7 +114,7 @@ def plan_delete(parts: StoreParts, ref: Ref, *, now: bool) -> tuple[DeletionPlan
         [
             ((name, number), record.digest)
             for number, record in records.items()
-            if isinstance(record, VersionRecord)
+            if record is not None
         ],
     )
     going = {f"{name}:v{number}" for number in numbers}
@@ -115,8 +122,9 @@ def plan_delete(parts: StoreParts, ref: Ref, *, now: bool) -> tuple[DeletionPlan
         PlannedDeletion(
             artifact=name,
             number=number,
-            size=record.totals.size,
-            in_trash=read_last_move(parts.backend, listing, number) is MoveKind.TRASH,
+            size=0 if record is None else record.totals.size,
+            in_trash=_in_trash(parts, listing, number, unknown=True),
+            is_damaged=record is None or _is_move_damaged(parts, listing, number),
             aliases=tuple(a for a, state in states.items() if state.record.number == number),
             protected=tuple(
                 alias
@@ -126,7 +134,6 @@ def plan_delete(parts: StoreParts, ref: Ref, *, now: bool) -> tuple[DeletionPlan
             users=tuple(user for user in users.get((name, number), ()) if user not in going),
         )
         for number, record in records.items()
-        if isinstance(record, VersionRecord)
     )
     target = name if is_whole else f"{name}:v{numbers[0]}"
     return DeletionPlan(target=target, is_whole=is_whole, versions=versions), listing
@@ -155,8 +162,7 @@ def trashed_numbers(parts: StoreParts, listing: SlotListing, ref: Ref) -> list[i
     trashed = [
         number
         for number in sorted(listing.moves)
-        if number in listing.slots
-        and read_last_move(parts.backend, listing, number) is MoveKind.TRASH
+        if number in listing.slots and _in_trash(parts, listing, number, unknown=False)
     ]
     if ref.number is not None:
         return [number for number in trashed if number == ref.number]
@@ -182,6 +188,11 @@ def _chosen(
             trashed = trashed_numbers(parts, listing, ref)
             if trashed:
                 return listing, trashed[:1]
+        listing = list_slots(parts.backend, ref.artifact)
+        if ref.number in listing.slots and _is_damaged(parts, listing, ref.number):
+            if not now:
+                read_last_move(parts.backend, listing, ref.number)
+            return listing, [ref.number]
         resolved = resolve_record(parts, ref)
         return resolved.listing, [resolved.record.number]
     listing = list_slots(parts.backend, ref.artifact)
@@ -189,16 +200,62 @@ def _chosen(
         raise unknown_artifact(parts.backend, ref.artifact)
     gone = (MoveKind.PURGE,) if now else (MoveKind.PURGE, MoveKind.TRASH)
     numbers = [
-        number
-        for number in sorted(listing.slots)
-        if read_last_move(parts.backend, listing, number) not in gone
-        and isinstance(read_slot(parts.backend, ref.artifact, number), VersionRecord)
+        number for number in sorted(listing.slots) if _is_there(parts, listing, number, gone)
     ]
     if not numbers:
         raise NotFoundError(
             f"every version of {ref.artifact} is deleted already", code=ErrorCode.VERSION_DELETED
         )
     return listing, numbers
+
+
+def _in_trash(parts: StoreParts, listing: SlotListing, number: int, *, unknown: bool) -> bool:
+    try:
+        return read_last_move(parts.backend, listing, number) is MoveKind.TRASH
+    except CorruptionError:
+        return unknown
+
+
+def _is_there(
+    parts: StoreParts, listing: SlotListing, number: int, gone: tuple[MoveKind, ...]
+) -> bool:
+    """Tell whether a slot holds a version that did not go yet; a damaged one counts."""
+    if not _is_move_damaged(parts, listing, number):
+        if read_last_move(parts.backend, listing, number) in gone:
+            return False
+    elif MoveKind.TRASH in gone:
+        return False  # it can only be given up for good
+    try:
+        return isinstance(read_slot(parts.backend, listing.artifact, number), VersionRecord)
+    except CorruptionError:
+        return True
+
+
+def _is_damaged(parts: StoreParts, listing: SlotListing, number: int) -> bool:
+    if _is_move_damaged(parts, listing, number):
+        return True
+    try:
+        read_slot(parts.backend, listing.artifact, number)
+    except CorruptionError:
+        return True
+    return False
+
+
+def _is_move_damaged(parts: StoreParts, listing: SlotListing, number: int) -> bool:
+    try:
+        read_last_move(parts.backend, listing, number)
+    except CorruptionError:
+        return True
+    return False
+
+
+def _read_or_none(parts: StoreParts, listing: SlotListing, number: int) -> VersionRecord | None:
+    try:
+        record = read_slot(parts.backend, listing.artifact, number)
+    except CorruptionError:
+        return None
+    assert isinstance(record, VersionRecord)
+    return record
 
 
 def _shorten(users: Iterable[str]) -> str:

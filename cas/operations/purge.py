@@ -6,6 +6,7 @@ needed, so it can never be undone.
 
 from __future__ import annotations
 
+from cas.errors import CorruptionError
 from cas.format.version import MoveKind
 from cas.objects.parts import StoreParts
 from cas.objects.versions import SlotListing, create_move, list_slots, new_move, read_last_move
@@ -28,7 +29,13 @@ def purge(
         BackendError: the outcome is unknown.
     """
     while True:
-        last = read_last_move(parts.backend, listing, number)
+        try:
+            last = read_last_move(parts.backend, listing, number)
+        except CorruptionError:
+            if once:
+                raise
+            # It followed a trash. If it was a purge, another one changes nothing.
+            last = MoveKind.TRASH
         if last is MoveKind.PURGE:
             return True
         if last is not MoveKind.TRASH:

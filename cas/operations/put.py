@@ -47,7 +47,7 @@ def put(
         ConflictError: `if_parent` is not the newest version.
         RefusedError: an alias is protected and points to another version; nothing was put.
         BackendError: the storage failed; a later put resumes where this one stopped.
-        CorruptionError: the record of the newest version cannot be read.
+        CorruptionError: `if_parent` is given and the record of the newest version is damaged.
         UnsupportedError: the driver is too old to keep this writer and others apart.
     """
     require_able_client(parts)
@@ -143,6 +143,8 @@ def _heal(
 def _check_parent(parts: StoreParts, found: Surroundings, options: PutOptions) -> None:
     if options.if_parent is None:
         return
+    if found.unknown is not None:
+        raise found.unknown
     ref = Ref.parse(options.if_parent)
     expected = resolve_record(parts, ref).record
     newest = found.newest

@@ -53,7 +53,7 @@ from cas.operations.repair_sources import FileSource, Source, StoreSource
 from cas.operations.repaired_places import RepairedPlaces
 from cas.operations.revise import Reviser, RevisionOutcome
 from cas.operations.verify import verify
-from cas.operations.verify_outcomes import VerifyLevel, VerifyOptions
+from cas.operations.verify_outcomes import Problem, VerifyLevel, VerifyOptions
 from cas.transfer.relocation import Relocation
 
 REVISE_ATTEMPTS = 4
@@ -332,10 +332,10 @@ class _Repair:
     def _unrepaired(self, failed: list[LiveVersion]) -> Iterator[str]:
         gone_around = {one.ref for one in self._found.versions if one.needs_revision}
         for problem in self._found.problems:
-            if problem.kind not in ("record", "alias", "digest"):
+            if problem.kind not in ("record", "alias", "digest") or problem.is_settled:
                 continue
             if not gone_around.intersection(problem.versions) or ".r" not in problem.key:
-                yield f"{problem.text}; records are never replaced: copy the version from elsewhere"
+                yield f"{problem.text}; {_way_out(problem)}"
         for version in failed:
             yield f"{version.ref}: no revision could be published; run the repair again"
 
@@ -360,6 +360,22 @@ class _Repair:
             merged = merge_damage(known, damage.values(), sound)
             if merged is not None:
                 write_damage(self._parts.backend, known, merged)
+
+
+def _way_out(problem: Problem) -> str:
+    """Say what can be done about a record, which nobody ever replaces."""
+    versions = ", ".join(problem.versions)
+    if problem.kind == "alias":
+        return f"cas tag sets {versions or 'the alias'} anew"
+    kind = keys.parse_version_key(problem.key)
+    if kind is not None and kind.kind == "expiry":
+        return "cas ttl says anew when the version may go"
+    if kind is not None and kind.kind == "move":
+        return f"cas restore brings {versions} back, or cas rm --now --force gives it up"
+    return (
+        "records are never replaced: put or copy the version again from elsewhere, then give this "
+        f"one up with cas rm --now --force {versions}"
+    ).rstrip()
 
 
 def _within(need: BlobNeed) -> Int64s:

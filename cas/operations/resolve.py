@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cas.backend.base import Backend
-from cas.errors import ErrorCode, InvalidInputError, NotFoundError
+from cas.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundError
 from cas.format.version import MoveKind, VersionRecord, VoidRecord
 from cas.model.ids import DIGEST_BYTES
 from cas.model.names import ArtifactName, Ref
@@ -55,7 +55,7 @@ def resolve_record(parts: StoreParts, ref: Ref) -> ResolvedVersion:
         return ResolvedVersion(visible, listing)
     if ref.alias is not None:
         return _by_alias(parts, listing, ref)
-    record = next(iter_visible(parts.backend, listing), None)
+    record = _latest(parts, listing)
     if record is None:
         raise NotFoundError(
             f"every version of {ref.artifact} was deleted",
@@ -63,6 +63,20 @@ def resolve_record(parts: StoreParts, ref: Ref) -> ResolvedVersion:
             hint=f"cas log {ref.artifact} lists them; cas restore brings back what is in the trash",
         )
     return ResolvedVersion(record, listing)
+
+
+def _latest(parts: StoreParts, listing: SlotListing) -> VersionRecord | None:
+    """Return the newest visible version. Another is never taken for it, also not past damage."""
+    try:
+        return next(iter_visible(parts.backend, listing), None)
+    except CorruptionError as error:
+        artifact = listing.artifact
+        raise CorruptionError(
+            f"{error}; so it is not known which version of {artifact} is the newest",
+            code=error.code,
+            hint=f"cas log {artifact} lists those that can be read; name one of them, or put a new "
+            "version",
+        ) from error
 
 
 class _SlotAhead:
@@ -99,7 +113,11 @@ def read_visible(
         read: gives what stands in the slot.
     """
     artifact = listing.artifact
-    move = read_last_move(parts.backend, listing, number)
+    try:
+        move = read_last_move(parts.backend, listing, number)
+    except CorruptionError:
+        # Restored or purged: nobody knows. Whoever names just this version may have what there is.
+        move = None
     if move is MoveKind.PURGE:
         raise NotFoundError(
             f"{asked}: {artifact}:v{number} was deleted for good", code=ErrorCode.VERSION_DELETED
@@ -130,7 +148,7 @@ def _by_alias(parts: StoreParts, listing: SlotListing, ref: Ref) -> ResolvedVers
     assert ref.alias is not None
     state = read_alias(parts.backend, ref.artifact, ref.alias)
     if state is None or state.record.number is None:
-        states = read_aliases(parts.backend, ref.artifact)
+        states = read_aliases(parts.backend, ref.artifact, past_damage=True)
         names = [name for name, one in states.items() if one.record.number is not None]
         near = near_names(str(ref.alias), [*names, "latest"]) or ", ".join(names[:5])
         raise NotFoundError(
@@ -143,11 +161,14 @@ def _by_alias(parts: StoreParts, listing: SlotListing, ref: Ref) -> ResolvedVers
 
 def _by_digest(parts: StoreParts, listing: SlotListing, prefix: str) -> ResolvedVersion:
     artifact: ArtifactName = listing.artifact
+    damaged: list[CorruptionError] = []
     found = [
         record
-        for record in iter_visible(parts.backend, listing)
+        for record in iter_visible(parts.backend, listing, damaged=damaged)
         if record.digest.hex.startswith(prefix)
     ]
+    if not found and damaged:
+        raise damaged[0]
     if not found:
         raise NotFoundError(
             f"{artifact} has no version whose digest begins with {prefix}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from cas.errors import CorruptionError
 from cas.format.version import Lineage, MoveKind, VersionRecord
 from cas.model.entry import Totals
 from cas.model.ids import VersionDigest
@@ -12,6 +13,7 @@ from cas.model.names import ArtifactName
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
     SlotListing,
+    is_given_up,
     iter_visible,
     list_artifacts,
     list_slots,
@@ -47,7 +49,7 @@ class VersionSummary:
     """A version at a glance. A void one has no digest: its put was abandoned.
 
     Attributes:
-        state: `live`, `trashed`, `purged` or `void`.
+        state: `live`, `trashed`, `purged`, `void`, or `damaged`: its record, or its last move.
         expires_ns: when it may go by itself, as was said last; None is never.
     """
 
@@ -94,39 +96,47 @@ def show_versions(
         lambda number: summarize_version(parts, listing, number, aliases),
         listing.newest_first(),
     )
-    return [one for one in summaries if include_hidden or one.state == "live"]
+    return [one for one in summaries if include_hidden or one.state in ("live", "damaged")]
 
 
 def live_aliases(parts: StoreParts, artifact: ArtifactName) -> dict[str, int]:
-    """Return where the aliases of an artifact point; removed ones are left out."""
-    states = read_aliases(parts.backend, artifact)
+    """Return where the aliases of an artifact point; removed and damaged ones are left out."""
+    states = read_aliases(parts.backend, artifact, past_damage=True)
     return {
         alias: state.record.number
         for alias, state in states.items()
-        if state.record.number is not None
+        if state.record.number is not None and not state.is_damaged
     }
 
 
 def protected_aliases(parts: StoreParts, artifact: ArtifactName) -> list[str]:
     """Return which aliases of an artifact are set and protected."""
-    states = read_aliases(parts.backend, artifact)
+    states = read_aliases(parts.backend, artifact, past_damage=True)
     return [
         alias
         for alias, state in states.items()
-        if state.record.protected and state.record.number is not None
+        if state.record.protected and state.record.number is not None and not state.is_damaged
     ]
 
 
 def summarize_version(
     parts: StoreParts, listing: SlotListing, number: int, aliases: dict[str, int]
 ) -> VersionSummary:
-    """Read one slot of a listing."""
+    """Read one slot of a listing. One whose record or last move is damaged is listed as such."""
     artifact = str(listing.artifact)
-    record = read_slot(parts.backend, listing.artifact, number)
+    try:
+        record = read_slot(parts.backend, listing.artifact, number)
+    except CorruptionError:
+        given_up = is_given_up(parts.backend, listing, number)
+        state = "purged" if given_up else "damaged"
+        return VersionSummary(artifact=artifact, number=number, state=state)
     if not isinstance(record, VersionRecord):
         return VersionSummary(artifact=artifact, number=number, state="void")
-    move = read_last_move(parts.backend, listing, number)
-    state = {MoveKind.TRASH: "trashed", MoveKind.PURGE: "purged"}.get(move, "live")  # type: ignore[arg-type]
+    try:
+        move = read_last_move(parts.backend, listing, number)
+        state = {MoveKind.TRASH: "trashed", MoveKind.PURGE: "purged"}.get(move, "live")  # type: ignore[arg-type]
+    except CorruptionError:
+        state = "damaged"
     return VersionSummary(
         artifact=artifact,
         number=number,
@@ -152,12 +162,14 @@ def _summarize(parts: StoreParts, name: ArtifactName) -> ArtifactSummary | None:
     listing = list_slots(parts.backend, name)
     if not listing.slots:
         return None
-    record = next(iter_visible(parts.backend, listing), None)
+    damaged: list[CorruptionError] = []
+    record = next(iter_visible(parts.backend, listing, damaged=damaged), None)
     return ArtifactSummary(
         name=str(name),
         type=record.type if record else "",
         versions=len(listing.slots),
-        latest=record.number if record else None,
+        # Which one that is cannot be known past damage.
+        latest=record.number if record and not damaged else None,
         size=record.totals.size if record else 0,
         created_ns=record.created_ns if record else 0,
         aliases=tuple(live_aliases(parts, name)),

@@ -52,6 +52,7 @@ class Problem:
         versions: references of versions that cannot be read as a whole because of it, some of them
             if there are many.
         is_harmless: every version can be read all the same.
+        is_settled: something newer counts in its place, so that there is nothing left to do.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Problem:
     text: str
     versions: tuple[str, ...] = ()
     is_harmless: bool = False
+    is_settled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,5 +97,5 @@ class VerifyOutcome:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing that was looked at is damaged."""
-        return not self.problems
+        """Whether nothing that was looked at and still counts is damaged."""
+        return all(problem.is_settled for problem in self.problems)
