@@ -119,12 +119,24 @@ class ClosureReader:
             search.follow(some)
         return search.closure()
 
-    def iter_pages(self, root: Root, skip: Container[bytes] = ()) -> Iterator[tuple[bytes, Ids]]:
+    def read_root(self, location: PageLocation) -> Root:
+        """Return a root; raises as `of_locations` does."""
+        content = self._parts.pages.read_content(location)
+        return place_root(decode_root(content, location.page_id), location)
+
+    def iter_pages(
+        self,
+        root: Root,
+        skip: Container[bytes] = (),
+        *,
+        unreadable: Unreadable = Unreadable.STOP,
+    ) -> Iterator[tuple[bytes, Ids]]:
         """Yield the id of each page of a root, and the data blobs that it speaks of.
 
         Args:
-            root: as it is read from where it lies.
+            root: from `read_root`.
             skip: ids of pages that are not wanted.
+            unreadable: IGNORE leaves out what cannot be read, all else raises.
 
         Raises as `of_locations` does.
         """
@@ -132,11 +144,10 @@ class ClosureReader:
         for start in range(0, len(rows), _AT_ONCE):
             some = [root_page_location(root, row) for row in rows[start : start + _AT_ONCE]]
             for raw, found in self._read(some).items():
-                if isinstance(found, CorruptionError):
-                    raise found
-                if isinstance(found, Root):
-                    raise _not_a_page(found)
-                yield raw, found
+                if not isinstance(found, CorruptionError | Root):
+                    yield raw, found
+                elif unreadable is not Unreadable.IGNORE:
+                    raise _not_a_page(found) if isinstance(found, Root) else found
 
     def close(self) -> None:
         """End threads and close the notes."""

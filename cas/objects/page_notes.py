@@ -33,7 +33,7 @@ class PageNotes:
     """The notes of one store. For one thread. What cannot be read or written costs time only."""
 
     def __init__(self, state_dir: Path | None, store_id: str) -> None:
-        """Open or make the file; without a folder, notes live as long as this object."""
+        """Open or make the file; without a folder, one that is gone with this object."""
         self._connection = _open(state_dir, store_id)
 
     def load(self, page_ids: Iterable[bytes]) -> dict[bytes, Ids]:
@@ -84,7 +84,8 @@ def _open(state_dir: Path | None, store_id: str) -> sqlite3.Connection:
             except sqlite3.DatabaseError:
                 path.unlink(missing_ok=True)
                 return _connect(path)
-    return _connect(":memory:")
+    # A file of its own that SQLite makes when there is more than fits into its cache.
+    return _connect("")
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

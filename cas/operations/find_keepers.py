@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cas.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundError
 from cas.format import keys
@@ -17,7 +18,7 @@ from cas.model.durations import SECOND_NS
 from cas.model.entry import PageLocation, path_to_text
 from cas.model.ids import BlobId, SessionId
 from cas.objects.closure import ClosureReader, Unreadable
-from cas.objects.id_sets import Ids, no_ids, unite, view_sorted
+from cas.objects.id_sets import Ids, no_ids, sort_ids, unite, view_sorted
 from cas.objects.listed_sessions import list_intents, read_intent
 from cas.objects.parts import StoreParts
 from cas.objects.versions import read_root_location
@@ -30,6 +31,8 @@ SHOWN_PATHS = 5
 # Finding paths means reading pages whole; for others only that they need the blob is told.
 VERSIONS_WITH_PATHS = 20
 MINIMUM_DIGITS = 8
+
+Flags = NDArray[np.bool_]
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -126,9 +129,9 @@ def find_keepers(
         if not parts.backend.capabilities.local:
             # Many at a time, so that below everything is on this machine.
             closures.of_locations(roots, unreadable=Unreadable.IGNORE)
+        pages = _PagesWith(closures, wanted)
         for one, root in zip(versions, roots, strict=True):
-            closure = closures.of_root(root, unreadable=Unreadable.IGNORE)
-            needed = listed_rows(unite(closure.data_ids, closure.meta_ids), wanted)
+            needed = pages.needed_by(root)
             if one.state is VersionState.PURGED:
                 in_purged |= needed
                 continue
@@ -148,6 +151,32 @@ def find_keepers(
         if stored_ns is not None and not is_purged:
             keepers.due_ns = stored_ns + int(DEFAULT_GRACE_SECONDS * SECOND_NS)
     return found
+
+
+class _PagesWith:
+    """Tells which of some blobs versions need; looks once at each page, however many share it."""
+
+    def __init__(self, closures: ClosureReader, wanted: Ids) -> None:
+        self._closures = closures
+        self._wanted = wanted
+        self._none = np.zeros(len(wanted), np.bool_)
+        self._seen: dict[bytes, Flags] = {}
+
+    def needed_by(self, location: PageLocation) -> Flags:
+        """Return which of them a root needs, as far as it can be read."""
+        found = listed_rows(view_sorted(location.blob_id.raw), self._wanted)
+        try:
+            root = self._closures.read_root(location)
+        except CorruptionError:
+            return found
+        found |= listed_rows(sort_ids(root.blob_ids), self._wanted)
+        pages = self._closures.iter_pages(root, self._seen, unreadable=Unreadable.IGNORE)
+        for raw, ids in pages:
+            listed = listed_rows(ids, self._wanted)
+            self._seen[raw] = listed if listed.any() else self._none
+        for page_id in root.page_ids:
+            found |= self._seen.get(page_id.tobytes(), self._none)
+        return found
 
 
 def _look_at(parts: StoreParts, blob: StoredBlob) -> StoredBlob:

@@ -156,7 +156,7 @@ class NeededBlobs:
         return read_root_location(self._parts.backend, listing, one.record)
 
     def _rows(self, closures: ClosureReader, pages: VersionPages) -> Rows:
-        root = pages.root
+        root = closures.read_root(pages.location)
         fresh: dict[bytes, NDArray[np.int32]] = {}
         for raw, ids in closures.iter_pages(root, self._pages):
             fresh[raw] = self._listed.rows_of(ids).astype(np.int32)

@@ -156,6 +156,28 @@ def test_what_is_damaged_is_no_leaf_unless_that_is_asked_for(truth, opened, vers
     assert ignored.unreadable
 
 
+def test_pages_are_told_one_by_one(truth, opened, version):
+    """With the blobs of each; without those that are known, and damaged ones if that is asked for."""
+    page = root_page_location(opened().parts.pages.read_root(version.root), 0)
+    with ClosureReader(opened(journal=False).parts, threads=1) as reader:
+        of_root = reader.of_root(version.root)
+        root = reader.read_root(version.root)
+        told = dict(reader.iter_pages(root))
+        known = list(reader.iter_pages(root, told))
+    content = bytearray(truth.get(keys.meta_key(page.blob_id)))
+    content[page.offset + page.length - 1] ^= 1
+    truth.put(keys.meta_key(page.blob_id), [content])
+
+    with ClosureReader(opened(journal=False).parts, threads=1) as reader:
+        with pytest.raises(cas.CorruptionError):
+            list(reader.iter_pages(root))
+        readable = list(reader.iter_pages(root, unreadable=Unreadable.IGNORE))
+
+    assert list(told) == [page.page_id.raw]
+    assert members(told[page.page_id.raw]) == members(of_root.data_ids)
+    assert (known, readable) == ([], [])
+
+
 def test_the_blobs_of_a_page_are_those_that_its_full_decoder_finds(opened, version):
     """The short way looks at less, and finds the same."""
     parts = opened().parts
