@@ -10,6 +10,7 @@ first 1/2^k of the entries are those whose ids begin with k zero bits. Spec: spe
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass
 
@@ -104,17 +105,18 @@ def encode_segment(segment: Segment) -> bytes:
     )
     if len(head) > MAX_RECORD_BYTES:
         raise InvalidInputError(f"a segment cannot supersede {len(segment.supersedes)} others")
-    parts = [
-        _START.pack(SEGMENT_MAGIC, len(head)),
-        head,
-        column(segment.blob_ids, "u1"),
-        column(segment.blob_sizes, "<u4"),
-        column(segment.table_offsets, "<u4"),
-    ]
+    # A buffer and not a list of parts, since a merged segment may have 200 MB.
+    content = io.BytesIO()
+    content.write(_START.pack(SEGMENT_MAGIC, len(head)))
+    content.write(head)
+    content.write(column(segment.blob_ids, "u1"))
+    content.write(column(segment.blob_sizes, "<u4"))
+    content.write(column(segment.table_offsets, "<u4"))
     for start in range(0, len(segment.keys), BLOCK_ENTRIES):
         block = slice(start, start + BLOCK_ENTRIES)
-        parts += (column(segment.keys[block], "<u8"), column(segment.values[block], "<u4"))
-    return b"".join(parts)
+        content.write(column(segment.keys[block], "<u8"))
+        content.write(column(segment.values[block], "<u4"))
+    return content.getvalue()
 
 
 def decode_segment(content: Buffer, *, what: str, partial: bool = False) -> Segment:
@@ -136,9 +138,10 @@ def decode_segment(content: Buffer, *, what: str, partial: bool = False) -> Segm
     blobs, at = head.blobs, head.blobs_at
     if len(content) < head.entries_at:
         blobs = 0
-    ids = view_column(content, np.uint8, blobs * ID_BYTES, at).reshape(-1, ID_BYTES)
-    sizes = view_column(content, np.uint32, blobs, at + ID_BYTES * blobs)
-    offsets = view_column(content, np.uint32, blobs, at + (ID_BYTES + 4) * blobs)
+    # Copies, as all else is: a view of the table would keep all of a big segment in memory.
+    ids = view_column(content, np.uint8, blobs * ID_BYTES, at).reshape(-1, ID_BYTES).copy()
+    sizes = view_column(content, np.uint32, blobs, at + ID_BYTES * blobs).copy()
+    offsets = view_column(content, np.uint32, blobs, at + (ID_BYTES + 4) * blobs).copy()
     keys, values = _read_blocks(content, head)
     if (keys[1:] < keys[:-1]).any():
         raise malformed(what, "its entries are not in order")
@@ -202,22 +205,17 @@ def _read_blocks(content: Buffer, head: _Head) -> tuple[NDArray[np.uint64], NDAr
     have = min(max(len(content) - head.entries_at, 0) // ENTRY_BYTES, head.entries)
     full, rest = divmod(have, BLOCK_ENTRIES)
     if have < head.entries:
-        rest = 0
+        have, rest = have - rest, 0
     at = head.entries_at if full or rest else 0
     block_bytes = ENTRY_BYTES * BLOCK_ENTRIES
     blocks = np.frombuffer(content, np.uint8, full * block_bytes, at).reshape(full, block_bytes)
     tail = at + full * block_bytes
     split = 8 * BLOCK_ENTRIES
-    keys = np.concatenate(
-        (
-            blocks[:, :split].reshape(-1).view("<u8").astype(np.uint64),
-            view_column(content, np.uint64, rest, tail if rest else 0),
-        )
-    )
-    values = np.concatenate(
-        (
-            blocks[:, split:].reshape(-1).view("<u4").astype(np.uint32),
-            view_column(content, np.uint32, rest, tail + 8 * rest if rest else 0),
-        )
-    )
+    keys, values = np.empty(have, np.uint64), np.empty(have, np.uint32)
+    stop = full * BLOCK_ENTRIES
+    keys[:stop].reshape(full, BLOCK_ENTRIES)[:] = blocks[:, :split].view("<u8")
+    values[:stop].reshape(full, BLOCK_ENTRIES)[:] = blocks[:, split:].view("<u4")
+    if rest:
+        keys[stop:] = view_column(content, np.uint64, rest, tail)
+        values[stop:] = view_column(content, np.uint32, rest, tail + 8 * rest)
     return keys, values
