@@ -27,7 +27,7 @@ WHOLE = cas.VerifyOptions(level=cas.VerifyLevel.DATA, remember=False)
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory) -> dict[str, bytes]:
-    """Every object of a store with three versions, an alias, a deletion and results."""
+    """Every object of a store with three versions, an alias, expiries, a deletion and results."""
     folder = tmp_path_factory.mktemp("sound")
     backend = MemoryBackend()
     init_store(backend, SystemClock(), chunk_average=16 << 10)
@@ -36,6 +36,8 @@ def sound(tmp_path_factory) -> dict[str, bytes]:
         store.put(write_tree(folder / "source", tree), "data", PLAIN)
     store.tag("data:v0", ["best"])
     store.tag("data:v1", ["best"])
+    store.set_ttl("data:v0", "30d")
+    store.set_ttl("data:v0", "never")
     store.delete("data:v2")
     store.verify(None, cas.VerifyOptions(level=cas.VerifyLevel.DATA))
     return {one.key: backend.get(one.key) for one in backend.list_objects("")}
@@ -124,7 +126,7 @@ def test_a_missing_object_is_found(sound):
     for key in sound:
         if key.startswith(("index/", "sessions/", "verify/", "gc/")):
             untold.add(key)
-        if key.endswith((".m0001", "best/00000001")):
+        if key.endswith((".m0001", ".e0002", "best/00000001")):
             untold.add(key)
     for key in sound.keys() - untold:
         left = {other: content for other, content in sound.items() if other != key}
