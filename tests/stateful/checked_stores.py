@@ -112,6 +112,12 @@ class CheckedStores(RuleBasedStateMachine):
                     assert store.version(name).number == artifact.newest.number
 
     @invariant()
+    def the_structure_is_whole(self):
+        for place in getattr(self, "sites", []):
+            outcome = place.clients[self.steps // 5 % 2].store.verify()
+            assert outcome.is_sound, outcome.problems
+
+    @invariant()
     def every_version_reads_back(self):
         for place in getattr(self, "sites", []):
             client = place.clients[self.steps // 3 % 2]
