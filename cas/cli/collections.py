@@ -40,10 +40,18 @@ def show_collection_plan(
         _show_parts(console, plan, verb="would delete")
         if repack is not None:
             show_repack_plan(console, repack)
-        if plan.garbage.blobs or plan.dead_sessions:
-            console.note("nothing was changed; to delete it: cas gc --apply")
+        repacks = repack is not None and not repack.is_empty
+        if plan.garbage.blobs or plan.dead_sessions or repacks:
+            command = "cas gc --repack --apply" if repacks else "cas gc --apply"
+            console.note(f"nothing was changed; to do it: {command}")
     for brake in plan.brakes:
         console.warning(f"{escape(brake.message)} (--override {brake.kind.value})")
+
+
+def show_stopped_collection(console: Console, repack: RepackOutcome | None) -> None:
+    """Print what a repack did before a collection that then would not begin."""
+    if repack is not None and not console.as_json:
+        show_repack(console, repack)
 
 
 def show_collection(

@@ -49,7 +49,7 @@ def list_artifacts(console: Console, artifacts: Sequence[ArtifactSummary]) -> No
             "-" if artifact.latest is None else f"v{artifact.latest}",
             f"{artifact.versions:,}",
             format_size(artifact.size),
-            format_time(artifact.created_ns),
+            format_time(artifact.created_ns) if artifact.created_ns else "-",
             ", ".join(artifact.aliases),
         ]
         for artifact in artifacts

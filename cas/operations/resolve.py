@@ -113,18 +113,19 @@ def read_visible(
         read: gives what stands in the slot.
     """
     artifact = listing.artifact
+    named = f"{artifact}:v{number}"
+    # An alias or digest is told beside the version that it leads to.
+    named = named if asked == named else f"{asked}: {named}"
     try:
         move = read_last_move(parts.backend, listing, number)
     except CorruptionError:
         # Restored or purged: nobody knows. Whoever names just this version may have what there is.
         move = None
     if move is MoveKind.PURGE:
-        raise NotFoundError(
-            f"{asked}: {artifact}:v{number} was deleted for good", code=ErrorCode.VERSION_DELETED
-        )
+        raise NotFoundError(f"{named} was deleted for good", code=ErrorCode.VERSION_DELETED)
     if move is MoveKind.TRASH:
         raise NotFoundError(
-            f"{asked}: {artifact}:v{number} is in the trash",
+            f"{named} is in the trash",
             code=ErrorCode.VERSION_DELETED,
             hint=f"cas restore {artifact}:v{number} brings it back",
         )

@@ -103,3 +103,15 @@ def test_grace_takes_spans_of_time_and_nothing_else(tool):
 def test_statistics_say_what_it_cost(tool):
     """As for every command."""
     assert "requests (get" in tool("gc", "--stats").err
+
+
+def test_a_version_that_is_gone_for_good_is_named_once(tool):
+    """By its number; and an artifact without any version was not made in 1970."""
+    for number in range(3):
+        tool("rm", f"data:v{number}", "--now", "-y")
+
+    gone = tool("get", "data:v0", "back", code=3)
+    listed = tool("ls")
+
+    assert "error: data:v0 was deleted for good" in gone.err
+    assert "1970" not in listed.out

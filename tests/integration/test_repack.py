@@ -95,10 +95,21 @@ def test_a_repack_is_told_in_words(shop):
 
     assert "repacking 1 blob would free 1.4 MiB and store 293.3 KiB anew" in told.out
     assert "1 version would get new places; digests stay" in told.out
-    assert "--apply" in told.err
+    assert "cas gc --repack --apply" in told.err
     assert "emptied 1 blob: 1.4 MiB to be freed" in done.out
     assert "1 version got new places" in done.out
     assert "repacking 0 blobs would free 0 B" in left_alone.out
+
+
+def test_a_repack_is_told_of_though_a_brake_keeps_the_collection_after_it(shop):
+    """It did happen, and nobody should wonder why the store grew."""
+    tool, _, _ = shop
+
+    refused = tool("gc", "--repack", "--apply", code=10)
+
+    assert "emptied 1 blob: 1.4 MiB to be freed" in refused.out
+    assert "1 version got new places" in refused.out
+    assert "nothing was deleted" in refused.err
 
 
 def test_a_version_can_be_pinned_while_it_is_got(shop, tree):

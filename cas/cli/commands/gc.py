@@ -7,7 +7,11 @@ from typing import Any
 import click
 
 import cas
-from cas.cli.collections import show_collection, show_collection_plan
+from cas.cli.collections import (
+    show_collection,
+    show_collection_plan,
+    show_stopped_collection,
+)
 from cas.cli.interrupt import stopped_by_ctrl_c
 from cas.cli.invocation import Invocation
 from cas.cli.progress import ProgressDisplay
@@ -90,7 +94,11 @@ def command(cli: Invocation, *, apply: bool, **given: Any) -> None:
     ):
         running = {"progress": display.sink, "cancel": cancel}
         repacked = store.repack(_repack_options(given, **running)) if given["repack"] else None
-        outcome = store.collect_garbage(_options(given, **running))
+        try:
+            outcome = store.collect_garbage(_options(given, **running))
+        except cas.RefusedError:
+            show_stopped_collection(cli.console, repacked)
+            raise
     show_collection(cli.console, outcome, repacked)
 
 
