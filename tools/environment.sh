@@ -17,12 +17,15 @@ make_environment() {
     cp pyproject.toml "$folder/installed-from.toml"
 }
 
-# install_azurite FOLDER: puts the server that is in no wheel into an environment that has a node.
-install_azurite() {
-    if [ ! -x "$1/node_modules/.bin/azurite-blob" ]; then
-        PATH="$PWD/$1/bin:$PATH" npm install --prefix "$1" --no-audit --no-fund --loglevel=error \
-            azurite >&2
-    fi
+# install_node_servers FOLDER: puts servers that are in no wheel into an environment with a node.
+install_node_servers() {
+    local name
+    for name in azurite fauxqs s3rver; do
+        if [ ! -x "$1/node_modules/.bin/$name" ]; then
+            PATH="$PWD/$1/bin:$PATH" npm install --prefix "$1" --no-audit --no-fund --loglevel=error \
+                "$name" >&2
+        fi
+    done
 }
 
 find_python() {

@@ -62,3 +62,23 @@ def _try_create(backend: Backend, key: str, content: bytes) -> BackendError | bo
     except BackendError as error:
         return error
     return True
+
+
+def probe_listing(backend: Backend, folder: str) -> bool:
+    """Tell whether listings show at once what was stored, below `folder`, which nobody else uses.
+
+    Some servers leave a folder out when what it holds lies deeper than one level; a collection
+    that misses the versions of an artifact would delete what they need. The object is deleted
+    at the end.
+
+    Raises:
+        BackendError: a request failed, so nothing is known.
+    """
+    above, _, name = folder.rpartition("/")
+    key = f"{folder}/one/two/object"
+    backend.put(key, [b"to be listed"])
+    try:
+        listed = [found.key for found in backend.list_objects(folder)]
+        return listed == [key] and name in backend.list_folders(above)
+    finally:
+        backend.delete(key)

@@ -6,9 +6,15 @@ from contextlib import suppress
 from dataclasses import replace
 
 from cas.backend.base import Backend, create_confirmed
-from cas.backend.probe import probe_create_if_absent
+from cas.backend.probe import probe_create_if_absent, probe_listing
 from cas.environment import Clock, random_bytes
-from cas.errors import AlreadyExistsError, BackendError, ErrorCode, NotFoundError
+from cas.errors import (
+    AlreadyExistsError,
+    BackendError,
+    ErrorCode,
+    NotFoundError,
+    UnsupportedError,
+)
 from cas.format import keys
 from cas.format.config import (
     StoreConfig,
@@ -26,6 +32,7 @@ def init_store(backend: Backend, clock: Clock, *, chunk_average: int) -> StoreCo
     Raises:
         AlreadyExistsError: there is one.
         InvalidInputError: the chunk size is not allowed.
+        UnsupportedError: the storage does not list all that it holds (MISSING_GUARANTEE).
         BackendError: the storage failed.
     """
     if _read_config(backend, creating=True) is not None:
@@ -37,6 +44,8 @@ def init_store(backend: Backend, clock: Clock, *, chunk_average: int) -> StoreCo
         chunk_average=chunk_average,
         create_if_absent=False,
     )
+    if not probe_listing(backend, f"{probe_key}-listed"):
+        raise _incomplete(backend)
     config = replace(config, create_if_absent=probe_create_if_absent(backend, probe_key))
     content = encode_config(config)
     if not config.create_if_absent:
@@ -89,4 +98,12 @@ def _exists(backend: Backend) -> AlreadyExistsError:
         f"there is a store at {backend.url} already",
         code=ErrorCode.STORE_EXISTS,
         hint=f"use it with --store {backend.url}",
+    )
+
+
+def _incomplete(backend: Backend) -> UnsupportedError:
+    return UnsupportedError(
+        f"no store can be at {backend.url}: its listings leave out what was just stored there",
+        code=ErrorCode.MISSING_GUARANTEE,
+        hint="what is not listed would be taken for garbage: use another server",
     )

@@ -270,11 +270,12 @@ def test_the_main_uses_work_on_other_kinds_of_store(kind, request, tmp_path, tre
     assert cas("cat", "data:v0/run.sh").out == "#!/bin/sh\n"
 
 
+@pytest.mark.parametrize("kind", ["forgetful", "fauxqs"])
 def test_a_server_that_overwrites_silently_is_found_out_and_used_with_care(
-    forgetful, tmp_path, tree
+    kind, request, tmp_path, tree
 ):
-    """Init says what it found; put and get work, rm and restore are refused and change nothing."""
-    shop = open_shop("forgetful", forgetful, tmp_path)
+    """Init says what it found; put and get work, and what needs the condition changes nothing."""
+    shop = open_shop(kind, request.getfixturevalue(kind), tmp_path)
     cas, files = shop.tool, shop.make_files("data")
 
     made = cas("init")
@@ -283,11 +284,43 @@ def test_a_server_that_overwrites_silently_is_found_out_and_used_with_care(
     put = cas.json("put", "data", "data")
     refused = cas.json("rm", "data:v0", "-y", code=6)
     told = cas("restore", "data:v0", code=6)
+    cas("prune", "data", "--keep-last", "1", "--apply", code=6)
+    braked = cas("gc", "--apply", code=6)
     cas("get", "data", "back")
 
     assert "does not keep two writers apart" in made.err
     assert put["ref"] == "data:v1"
     assert refused["error"]["code"] == "missing-guarantee"
     assert [line.partition(":")[0] for line in told.err.splitlines()[-2:]] == ["error", "hint"]
+    assert "cas gc --exclusive" in braked.err
     assert [version["number"] for version in cas.json("log", "data")["versions"]] == [1, 0]
     assert tree(cas.cwd / "back") == tree(files)
+
+
+def test_garbage_on_a_server_that_overwrites_is_collected_by_whoever_is_alone(fauxqs, tmp_path):
+    """A put that failed leaves blobs; they go, and what versions need stays."""
+    shop = open_shop("fauxqs", fauxqs, tmp_path)
+    cas, files = shop.tool, shop.make_files("data")
+    cas("init")
+    cas("put", "data", "data")
+    with shop.place.open() as backend:
+        backend.put(f"blobs/ab/{'ab' * 32}", [b"left behind"])
+
+    done = cas.json("gc", "--exclusive", "--apply", "--grace", "0s")
+    cas("get", "data", "back")
+
+    assert done["deleted"]["blobs"] == 1
+    assert (cas.cwd / "back" / "run.sh").read_bytes() == (files / "run.sh").read_bytes()
+    cas("verify", "--data")
+
+
+def test_a_server_whose_listings_leave_folders_out_gets_no_store(s3rver, tmp_path):
+    """A collection there would take for garbage what it does not see; nothing is left behind."""
+    shop = open_shop("s3rver", s3rver, tmp_path)
+
+    refused = shop.tool.json("init", code=6)
+
+    assert refused["error"]["code"] == "missing-guarantee"
+    assert "leave out" in refused["error"]["message"]
+    with shop.place.open() as backend:
+        assert list(backend.list_objects("")) == []

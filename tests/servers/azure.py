@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.launch import find_program, free_ports, running
+from servers.launch import find_program, free_ports, install_from_npm, running
 from servers.place import Place, fresh_name
 
 ACCOUNT = "devstoreaccount1"
@@ -48,8 +48,7 @@ class AzureServer:
 def azurite(folder: Path) -> Iterator[AzureServer]:
     """Keep conditions as Azure does; check signatures."""
     pytest.importorskip("adlfs", reason="adlfs is not installed: pip install 'cas-store[servers]'")
-    install = "npm install --prefix SYS.PREFIX azurite; tools/check --all does it"
-    program = find_program("azurite-blob", install=install)
+    program = find_program("azurite-blob", install=install_from_npm("azurite"))
     (port,) = free_ports(1)
     command = [
         *(program, "--blobHost", "127.0.0.1", "--blobPort", str(port)),

@@ -43,6 +43,8 @@ def _runs(server: Server) -> Any:
 ministack = _runs(s3.ministack)
 moto = _runs(s3.moto)
 weed = _runs(s3.weed)
+fauxqs = _runs(s3.fauxqs)
+s3rver = _runs(s3.s3rver)
 fake_gcs = _runs(gcs.fake_gcs)
 azurite = _runs(azure.azurite)
 sftp = _runs(sftp_server.sftp)

