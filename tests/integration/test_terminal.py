@@ -23,6 +23,14 @@ def stored(cas, data):
     return cas
 
 
+@pytest.fixture
+def heeded():
+    """Commands heed Ctrl-C though a shell may have started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def run_on_terminal(tool, *words, **environ):
     """Run a command whose three streams are a terminal, and return its exit code and output."""
     ours, theirs = pty.openpty()
@@ -170,6 +178,7 @@ def test_a_closed_pipe_ends_quietly(cas, data):
     assert (process.returncode, err) == (141, b"")
 
 
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_stops_a_put_and_the_same_command_goes_on(cas):
     """The first Ctrl-C ends with 130, says that nothing is lost, and leaves no version."""
     content = os.urandom(MIB)
