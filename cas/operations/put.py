@@ -7,7 +7,7 @@ the slot. Whatever step it dies at, nothing that was published is lost.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cas.environment import monotonic_seconds
 from cas.errors import (
@@ -54,41 +54,9 @@ def put(
     started = monotonic_seconds()
     aliases = tuple(AliasName(alias) for alias in options.aliases)
     session = WriterSession(parts.backend)
-
-    def attempt(bad_blobs: frozenset[bytes]) -> PutOutcome:
-        found = read_surroundings(parts.backend, parts.pages, artifact)
-        try:
-            return publish_on(found.avoiding(bad_blobs))
-        except CorruptionError as error:
-            if found.newest is None or not is_purged(parts.backend, found.newest):
-                raise
-            # What is missing is what a collection took after the purge: there is nothing to repair.
-            raise NotCommitted from error
-
-    def publish_on(found: Surroundings) -> PutOutcome:
-        _check_parent(parts, found, options)
-        to = found.newest.number if found.newest else None
-        refuse_protected(parts, artifact, aliases, to=to)
-        with store_tree(parts, source, options, session, found) as stored:
-            newest = found.newest
-            if newest and newest.digest == stored.digest and not options.force:
-                stored.finish_sending()  # the journal speaks of it
-                healed = _heal(parts, session, found, stored)
-                # A version that can neither be read nor healed is put again under a new number.
-                if healed or found.base is not None:
-                    # Nothing was checked but what a revision leads to: of other pages no more is known.
-                    known = found.base.page_locations if found.base else {}
-                    stored.save_journal(found.stamp, known)
-                    return replace(_outcome(stored, newest, created=False), healed=healed)
-            _refuse_nothing(stored, options)
-            record = _commit(parts, artifact, options, session, found, stored)
-            session.begin_close()  # beside what is left to do
-            stored.save_journal(record.stamp)
-            stored.merge_index()
-            return _outcome(stored, record, created=True)
-
+    one = _Put(parts, source, artifact, options, session)
     try:
-        outcome = until_committed(artifact, attempt)
+        outcome = until_committed(artifact, one.attempt)
         moved = _point_aliases(parts, artifact, outcome, aliases)
     finally:
         session.close()
@@ -98,6 +66,56 @@ def put(
         warnings=outcome.warnings + _ignored_options(outcome, options),
         seconds=monotonic_seconds() - started,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """One put, which may have to begin again."""
+
+    parts: StoreParts
+    source: Source
+    artifact: ArtifactName
+    options: PutOptions
+    session: WriterSession
+
+    def attempt(self, bad_blobs: frozenset[bytes]) -> PutOutcome:
+        """Try it once, beginning with a look at the store; see `until_committed`."""
+        found = read_surroundings(self.parts.backend, self.parts.pages, self.artifact)
+        try:
+            return self._publish_on(found.avoiding(bad_blobs))
+        except CorruptionError as error:
+            if found.newest is None or not is_purged(self.parts.backend, found.newest):
+                raise
+            # What is missing is what a collection took after the purge: there is nothing to repair.
+            raise NotCommitted from error
+
+    def _publish_on(self, found: Surroundings) -> PutOutcome:
+        parts, options, newest = self.parts, self.options, found.newest
+        _check_parent(parts, found, options)
+        aliases = tuple(AliasName(alias) for alias in options.aliases)
+        to = newest.number if newest else None
+        refuse_protected(parts, self.artifact, aliases, to=to)
+        with store_tree(parts, self.source, options, self.session, found) as stored:
+            if newest and newest.digest == stored.digest and not options.force:
+                stored.finish_sending()  # the journal speaks of it
+                healed = _heal(parts, self.session, found, stored)
+                # A version that can neither be read nor healed is put again under a new number.
+                if healed or found.base is not None:
+                    # Nothing was checked but what a revision leads to: of other pages no more is known.
+                    known = found.base.page_locations if found.base else {}
+                    stored.save_journal(found.stamp, known)
+                    return replace(_outcome(stored, newest, created=False), healed=healed)
+            _refuse_nothing(stored, options)
+            record = self._commit(found, stored)
+            self.session.begin_close()  # beside what is left to do
+            stored.save_journal(record.stamp)
+            stored.merge_index()
+            return _outcome(stored, record, created=True)
+
+    def _commit(self, found: Surroundings, stored: StoredTree) -> VersionRecord:
+        description = describe_version(self.parts, found.newest, self.options)
+        commit = Commit(self.parts, self.artifact, self.session, found, stored)
+        return commit.run(description, must_follow=self.options.if_parent is not None)
 
 
 def _point_aliases(
@@ -114,19 +132,6 @@ def _point_aliases(
         raise RefusedError(
             f"{outcome.ref} is published, but {error}", code=error.code, hint=error.hint
         ) from error
-
-
-def _commit(
-    parts: StoreParts,
-    artifact: ArtifactName,
-    options: PutOptions,
-    session: WriterSession,
-    found: Surroundings,
-    stored: StoredTree,
-) -> VersionRecord:
-    description = describe_version(parts, found.newest, options)
-    commit = Commit(parts, artifact, session, found, stored)
-    return commit.run(description, must_follow=options.if_parent is not None)
 
 
 def _heal(
