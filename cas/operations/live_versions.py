@@ -146,15 +146,14 @@ class LiveVersions:
 
     def _check_expiries(self, record: VersionRecord, expiries: list[int]) -> None:
         """Only the last one says when a version may go; it stays if that is damaged."""
-        if not expiries:
-            return
-        key = keys.expiry_key(record.artifact, record.number, max(expiries))
-        content = self._get(key)
-        try:
-            if content is not None:
-                decode_expiry(content, what=key)
-        except (CorruptionError, UnsupportedError) as error:
-            self._note(error, key, "record", "", is_settled=False)
+        for k in sorted(expiries):
+            key = keys.expiry_key(record.artifact, record.number, k)
+            content = self._get(key)
+            try:
+                if content is not None:
+                    decode_expiry(content, what=key)
+            except (CorruptionError, UnsupportedError) as error:
+                self._note(error, key, "record", "", is_settled=k != max(expiries))
 
     def _is_purged(self, artifact: ArtifactName, number: int, moves: list[int]) -> bool:
         last: MoveKind | None = None
