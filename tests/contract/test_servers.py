@@ -21,6 +21,10 @@ from cas.errors import AlreadyExistsError, BackendError, ErrorCode, NotFoundErro
 from cas.model.units import MIB
 from cas.testing.backend_contract import BackendContract, CreateContract, ObjectContract
 
+UNSURE_IN_A_RACE = pytest.mark.skip(
+    reason="moto looks for the key and then stores it: two of its threads may both win"
+)
+
 
 class Remote:
     """Where a suite is run: a new place of a server, which a subclass gives as a fixture."""
@@ -98,6 +102,15 @@ class TestMoto(Remote, ObjectContract, CreateContract):
     @pytest.fixture
     def server(self, moto: S3Server) -> S3Server:
         return moto
+
+    @UNSURE_IN_A_RACE
+    def test_one_of_many_racing_creates_wins(self) -> None: ...
+
+    @UNSURE_IN_A_RACE
+    def test_racers_agree_on_what_was_created(self) -> None: ...
+
+    @UNSURE_IN_A_RACE
+    def test_the_probe_finds_the_guarantee(self) -> None: ...
 
 
 class TestWeed(RemoteContract):
