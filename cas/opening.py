@@ -46,7 +46,7 @@ class StoreOptions:
         jobs: threads that read, cut and compress, and requests in flight; None takes as many
             threads as there are CPUs, and lets the number of requests find its level by itself.
         memory_bytes: budget for data in flight; None takes a quarter of the memory, at most
-            192 MiB.
+            192 MiB, or 144 MiB over a network.
         cache_dir: folder of the journal; None takes the user's cache folder.
         journal: remember what was read, so that unchanged files are not read again.
         retries: how long a store that is not local is asked again when requests fail.
@@ -159,7 +159,13 @@ def _with_foresight(backend: Backend, options: StoreOptions) -> Backend:
     elif options.reads_first is not None:
         ref = Ref.parse(options.reads_first)
         acts.append(lambda ahead: _read_ahead(ahead, ref, options))
-    return ForeseeingBackend(backend, acts)
+    foreseeing = ForeseeingBackend(backend, acts)
+    # What the acts need when the first answers come. Imported only then, it would take turns with
+    # NumPy: where CPUs are busy that doubled the time of the next request.
+    import cas.format.config
+    import cas.objects.root_ahead  # noqa: F401
+
+    return foreseeing
 
 
 def _read_ahead(backend: Backend, ref: Ref, options: StoreOptions) -> None:
@@ -196,6 +202,7 @@ def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) ->
 
     state_dir = _state_folder(options)
     backend = _with_cache(backend, config, state_dir)
+    is_local = backend.capabilities.local
     return StoreParts(
         backend=backend,
         config=config,
@@ -203,6 +210,6 @@ def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) ->
         tables=TableReader(backend),
         pages=PageReader(backend),
         jobs=options.jobs or available_cpus(),
-        memory_bytes=options.memory_bytes or default_memory_bytes(),
+        memory_bytes=options.memory_bytes or default_memory_bytes(is_local=is_local),
         state_dir=state_dir,
     )

@@ -47,7 +47,11 @@ class Cancelled(BaseException):
 
 
 class Cancel:
-    """A switch that asks a running operation to stop; it stops within a second."""
+    """A switch that asks a running operation to stop; it stops within a second.
+
+    A request that a server does not answer cannot be taken back, so where one does not, that takes
+    until its time-out is over (`read_seconds` of a store's options).
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
