@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cas.backend.base import Backend, Buffer, StoredObject
 from cas.backend.concurrency import ConcurrencyLimit
 from cas.backend.forwarding import ForwardingBackend
+from cas.backend.waiting import TOLD_AFTER_SECONDS, WAITING
 from cas.environment import monotonic_seconds
 from cas.errors import BackendError, ErrorCode
 
@@ -36,13 +37,16 @@ class RetryPolicy:
 
     Attributes:
         patience_seconds: fail when no request at all has succeeded for so long.
-        first_patience_seconds: the same before the first success: a wrong address should show soon.
+        first_patience_seconds: the same before the first success.
+        unreachable_patience_seconds: the same if there is nobody to ask: a wrong address, or a
+            server that does not run, should show soon.
         first_pause_seconds: the first pause is random up to this; each next one up to twice that.
         longest_pause_seconds: no pause is longer.
     """
 
     patience_seconds: float = 120.0
     first_patience_seconds: float = 20.0
+    unreachable_patience_seconds: float = 4.0
     first_pause_seconds: float = 0.5
     longest_pause_seconds: float = 20.0
 
@@ -123,6 +127,7 @@ class RequestRunner:
                 multiplier=policy.first_pause_seconds, max=policy.longest_pause_seconds
             ),
             stop=lambda state: self._is_over(started, state),
+            before_sleep=lambda state: _tell(started, state),
             sleep=self._pause,
             retry_error_callback=lambda state: _give_up(started, state),
         )
@@ -136,13 +141,17 @@ class RequestRunner:
         if self._closed.is_set():
             return True
         last = self._progress.last_success
-        patience = (
-            self.policy.first_patience_seconds if last is None else self.policy.patience_seconds
-        )
+        patience = self.policy.patience_seconds if last else self._first_patience(state)
         # What others achieved meanwhile counts: the storage is there, only slow.
         since = max(started, last or started)
         then = monotonic_seconds() + state.upcoming_sleep
         return then - since > patience or then - started > MOST_PATIENCE * patience
+
+    def _first_patience(self, state: RetryCallState) -> float:
+        longest = self.policy.first_patience_seconds
+        if _failure_of(state).code is not ErrorCode.UNREACHABLE:
+            return longest
+        return min(longest, self.policy.unreachable_patience_seconds)
 
     def _pause(self, seconds: float) -> None:
         self._closed.wait(seconds)
@@ -207,11 +216,22 @@ class RetryingBackend(ForwardingBackend):
         return RetryingBackend, (self._backend, self._runner.policy)
 
 
-def _give_up(started: float, state: RetryCallState) -> object:
-    """Raise the last failure, and say how often it was tried."""
+def _failure_of(state: RetryCallState) -> BackendError:
     assert state.outcome is not None
     error = state.outcome.exception()
     assert isinstance(error, BackendError)
+    return error
+
+
+def _tell(started: float, state: RetryCallState) -> None:
+    """Say that a request is waited for, before a pause in which somebody would begin to wonder."""
+    if monotonic_seconds() + state.upcoming_sleep - started >= TOLD_AFTER_SECONDS:
+        WAITING.note(f"{_failure_of(state)}; trying again")
+
+
+def _give_up(started: float, state: RetryCallState) -> object:
+    """Raise the last failure, and say how often it was tried."""
+    error = _failure_of(state)
     seconds = monotonic_seconds() - started
     if state.attempt_number == 1:
         raise error

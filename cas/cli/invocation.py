@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cas
+from cas.backend.waiting import TOLD_AFTER_SECONDS, WAITING
 from cas.cli.interrupt import INTERRUPTION
 from cas.cli.render import Console
 from cas.cli.text import escape
@@ -69,6 +72,7 @@ class Invocation:
             color=False if flags.no_color else None,
             environ=environ,
         )
+        WAITING.tell(lambda text: self.console.note(escape(text)))
 
     @cached_property
     def choice(self) -> StoreChoice:
@@ -190,7 +194,8 @@ class Invocation:
         begun = begin_at(choice.url, choice.storage_options, options)
         INTERRUPTION.on_press(begun.stop_retrying)
         try:
-            store = cas.Store.finish(begun)
+            with self._telling_that_it_waits_for(choice):
+                store = cas.Store.finish(begun)
         except NotFoundError as error:
             # With a cause it is the backend's: the bucket itself is not there.
             if error.code is not ErrorCode.STORE_NOT_FOUND or error.__cause__ is not None:
@@ -198,6 +203,23 @@ class Invocation:
             raise _no_store(choice, or_else) from error
         self.count(store)
         return store
+
+    @contextmanager
+    def _telling_that_it_waits_for(self, choice: StoreChoice) -> Iterator[None]:
+        """Say so if a store that is not local does not answer soon."""
+        from cas.settings import redact  # as above
+
+        if "://" not in choice.url:
+            yield
+            return
+        text = f"waiting for {escape(redact(choice.url))} to answer"
+        timer = threading.Timer(TOLD_AFTER_SECONDS, lambda: WAITING.note(text))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _options(self, jobs: int | None) -> StoreOptions:
         from cas.settings import cache_folder  # as above

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -155,7 +156,15 @@ class ProgressDisplay:
             redirect_stderr=False,
         )
         live.start()
-        return live.stop
+        self._console.write_note = partial(
+            screen.print, end="", markup=False, highlight=False, soft_wrap=True
+        )
+
+        def stop() -> None:
+            self._console.write_note = None
+            live.stop()
+
+        return stop
 
     def _draw(self) -> RenderableType:
         from rich.console import Group

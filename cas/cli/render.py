@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
@@ -24,6 +24,9 @@ class Console:
         as_json: facts are printed as one JSON document instead of text.
         quiet: only the answer itself is printed: no summaries, notes and progress.
         color: None decides by the terminal and `NO_COLOR`.
+
+    Attributes:
+        write_note: writes notes while lines on standard error are drawn over; None otherwise.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Console:
         self.quiet = quiet
         self._color = color
         self._environ = environ or {}
+        self.write_note: Callable[[str], object] | None = None
 
     @property
     def interactive(self) -> bool:
@@ -87,7 +91,8 @@ class Console:
     def note(self, text: str) -> None:
         """Tell something that is not the answer."""
         if not self.quiet:
-            sys.stderr.write(text + "\n")
+            write = self.write_note or sys.stderr.write
+            write(text + "\n")
 
     def statistics(self, text: str) -> None:
         """Tell what was asked for with `--stats`, even when quiet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,6 +13,7 @@ from cas.backend.base import Backend, create_confirmed
 from cas.backend.concurrency import ConcurrencyLimit
 from cas.backend.open import open_backend
 from cas.backend.retrying import RetryingBackend, RetryPolicy
+from cas.backend.waiting import WAITING
 from cas.errors import BackendError, ErrorCode, NotFoundError
 from cas.testing.faulty import Fault, FaultyBackend
 
@@ -41,6 +43,13 @@ class RefusingBackend:
 @pytest.fixture
 def memory() -> Backend:
     return open_backend("memory://retrying")
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[..., None]]:
+    """Has a function told what is waited for, until the test ends."""
+    yield WAITING.tell
+    WAITING.tell(None)
 
 
 def faulty(memory: Backend) -> FaultyBackend:
@@ -113,6 +122,56 @@ def test_giving_up_tells_what_failed_and_how_often(memory: Backend) -> None:
 
     assert (caught.value.code, caught.value.hint) == (ErrorCode.UNREACHABLE, "look there")
     assert refusing.asked > 1
+
+
+def test_a_server_that_never_answered_and_is_not_there_is_given_up_soon(memory: Backend) -> None:
+    """Any other failure, and one of a server that answered once, is waited for."""
+    policy = RetryPolicy(
+        first_patience_seconds=3600.0, unreachable_patience_seconds=0.01, first_pause_seconds=0.0
+    )
+    gone = RefusingBackend(memory, ErrorCode.UNREACHABLE)
+    stalling = RefusingBackend(memory, ErrorCode.STALLED, times=1000)
+    memory.put("key", [b"content"])
+
+    with pytest.raises(BackendError, match="tried"):
+        RetryingBackend(gone, policy).get("key")
+    assert RetryingBackend(stalling, policy).get("key") == b"content"
+    backend = RetryingBackend(RefusingBackend(memory, ErrorCode.UNREACHABLE, times=1000), policy)
+    backend.list_folders("")
+    assert backend.get("key") == b"content"
+
+
+def test_a_long_pause_is_told_before_it_begins(memory: Backend, watch: Callable[..., None]) -> None:
+    """Whoever watches learns what fails, and that it is tried again."""
+    for_ever = RetryPolicy(
+        patience_seconds=1e15,
+        first_patience_seconds=1e15,
+        first_pause_seconds=1e12,
+        longest_pause_seconds=1e12,
+    )
+    backend = RetryingBackend(RefusingBackend(memory, ErrorCode.STALLED), for_ever)
+    told: list[str] = []
+
+    def take(text: str) -> None:
+        told.append(text)
+        backend.stop_retrying()
+
+    watch(take)
+    with pytest.raises(BackendError):
+        backend.get("key")
+
+    assert told == ["key: no; trying again"]
+
+
+def test_many_failures_are_told_once(watch: Callable[..., None]) -> None:
+    """All requests meet the same one, and nobody wants to read it a hundred times."""
+    told: list[str] = []
+    watch(told.append)
+
+    for number in range(100):
+        WAITING.note(f"failure {number}")
+
+    assert told == ["failure 0"]
 
 
 def test_without_patience_nothing_is_tried_again(memory: Backend) -> None:
