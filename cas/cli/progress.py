@@ -50,7 +50,13 @@ _WORDS |= _COLLECTING
 
 
 # What `done_files` counts where it is not files.
-_NOUNS = {"pages": "versions", "tables": "pages", "verify": "blobs", "repair": "blobs"}
+_NOUNS = {
+    "pages": "versions",
+    "tables": "pages",
+    "verify": "blobs",
+    "repair": "blobs",
+    "delete": "blobs",
+}
 
 
 class Speedometer:
@@ -200,7 +206,7 @@ def describe(progress: Progress, speed: Speedometer) -> str:
 
 def _logical_parts(progress: Progress, speed: Speedometer) -> list[str]:
     parts: list[str] = []
-    if progress.phase in _COLLECTING:
+    if progress.phase in _COLLECTING and not progress.total_files:
         return parts
     if progress.total_bytes:
         parts.append(f"{100 * progress.done_bytes // progress.total_bytes} %")

@@ -111,7 +111,8 @@ class _Collection:
             waiting = [run for run in waiting if grace.is_over(times.get(run))]
         if not waiting and not unfinished_runs(log):
             return ()
-        ended, freed = end_open_runs(self._backend, self._survey.workers, waiting)
+        survey = self._survey
+        ended, freed = end_open_runs(self._backend, survey.workers, waiting, survey.tell_deleted)
         self._note(freed)
         return ended
 
@@ -145,7 +146,7 @@ class _Collection:
         decided = DecidedRun(run, candidates, verdict.cleared, verdict.all)
         self._cleared += len(candidates) - len(decided.dead)
         survey.step("delete")
-        self._note(finish(self._backend, survey.workers, decided, stored))
+        self._note(finish(self._backend, survey.workers, decided, stored, survey.tell_deleted))
         survey.workers.run(self._backend.delete, settlement.keys)
 
     def _cleared_by(self, settlement: Settlement, candidates: Ids, stored: StoredBlobs) -> Ids:

@@ -6,8 +6,10 @@ number of times.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
+
+import numpy as np
 
 from cas.backend.base import Backend
 from cas.backend.bulk import MOST_AT_ONCE, can_delete_many, delete_many
@@ -20,6 +22,9 @@ from cas.objects.stored_blobs import StoredBlobs, list_stored_blobs
 from cas.objects.workers import Workers
 from cas.operations.collection_outcomes import Space
 
+# Told how many blobs, of how many bytes, of all that are dead are deleted.
+Report = Callable[[Space, Space], None]
+
 # A storage that shows what it said it deleted is not waited for longer.
 _ROUNDS = 4
 
@@ -29,8 +34,16 @@ def is_on_record(log: LogListing, run: int) -> bool:
     return run > log.floor and "condemn" in log.runs.get(run, frozenset())
 
 
+def _tell_nobody(_done: Space, _total: Space) -> None:
+    pass
+
+
 def delete_dead(
-    backend: Backend, workers: Workers, dead: Ids, known: StoredBlobs | None = None
+    backend: Backend,
+    workers: Workers,
+    dead: Ids,
+    known: StoredBlobs | None = None,
+    report: Report = _tell_nobody,
 ) -> Space:
     """Delete blobs until none of them is listed (G7); return what was there.
 
@@ -48,7 +61,7 @@ def delete_dead(
         there = listed.rows(listed.among(dead))
         if len(there) == 0:
             return Space(blobs, size)
-        _delete(backend, workers, there.keys())
+        _delete(backend, workers, there, report)
         blobs, size = blobs + len(there), size + there.bytes
         listed = list_stored_blobs(backend, workers)
     if listed.among(dead).any():
@@ -60,25 +73,28 @@ def delete_dead(
     return Space(blobs, size)
 
 
-def _delete(backend: Backend, workers: Workers, keys_there: Iterator[str]) -> None:
+def _delete(backend: Backend, workers: Workers, there: StoredBlobs, report: Report) -> None:
     """Delete objects in whatever order, by the thousand where that can be done."""
-    if not can_delete_many(backend):
-        workers.run(backend.delete, keys_there)
-        return
 
-    def delete_some(some: Sequence[str]) -> None:
+    def delete_some(some: Sequence[str]) -> int:
         try:
             delete_many(backend, some)
         except BackendError:
             # Not every server has that request; and one that failed is tried again one by one.
             for key in some:
                 backend.delete(key)
+        return len(some)
 
-    workers.run(delete_some, iter(lambda: list(islice(keys_there, MOST_AT_ONCE)), []))
+    at_once = MOST_AT_ONCE if can_delete_many(backend) else 1
+    keys_there, bytes_up_to = there.keys(), np.cumsum(there.sizes)
+    total, done = Space(len(there), there.bytes), 0
+    for count in workers.map(delete_some, iter(lambda: list(islice(keys_there, at_once)), [])):
+        done += count
+        report(Space(done, int(bytes_up_to[done - 1])), total)
 
 
 def end_open_runs(
-    backend: Backend, workers: Workers, seems_dead: Sequence[int]
+    backend: Backend, workers: Workers, seems_dead: Sequence[int], report: Report = _tell_nobody
 ) -> tuple[tuple[int, ...], Space]:
     """Abandon runs that nobody seems to go on with, and finish those that have a verdict (G0).
 
@@ -99,17 +115,21 @@ def end_open_runs(
         # G6, after the verdict was read: if its records expired since they were listed, a slow owner
         # may have given another one on the empty key.
         if decided is not None and is_on_record(list_log(backend), run):
-            freed = finish(backend, workers, decided)
+            freed = finish(backend, workers, decided, report=report)
             ended.append(run)
             blobs, size = blobs + freed.blobs, size + freed.bytes
     return tuple(ended), Space(blobs, size)
 
 
 def finish(
-    backend: Backend, workers: Workers, decided: DecidedRun, known: StoredBlobs | None = None
+    backend: Backend,
+    workers: Workers,
+    decided: DecidedRun,
+    known: StoredBlobs | None = None,
+    report: Report = _tell_nobody,
 ) -> Space:
     """Delete what a run killed, and say that it is done (G7, G8). `is_on_record` must hold."""
-    freed = delete_dead(backend, workers, decided.dead, known)
+    freed = delete_dead(backend, workers, decided.dead, known, report)
     put_done(backend, decided.run)
     return freed
 

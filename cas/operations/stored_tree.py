@@ -187,7 +187,8 @@ class StoredTree:
 
         Args:
             stamp: every run up to it had a verdict, and none killed a blob of the pages.
-            vouched: ids of the pages of which that is known; None for all.
+            vouched: ids of the pages of which that is known; None for all, which takes a log check
+                of all of them.
         """
         if self.journal is None:
             return

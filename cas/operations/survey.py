@@ -17,9 +17,11 @@ from cas.objects.stored_blobs import StoredBlobs, list_stored_blobs
 from cas.objects.versions import list_slots, read_last_move
 from cas.objects.workers import Workers
 from cas.operations.brakes import BrakeKind
-from cas.operations.collection_outcomes import CollectOptions
+from cas.operations.collection_outcomes import CollectOptions, Space
 from cas.operations.find_live import FoundVersion, LiveSearch
 from cas.operations.settle_sessions import Grace
+
+NOTHING = Space()
 
 
 class Survey:
@@ -42,13 +44,25 @@ class Survey:
             ignore_unreadable=BrakeKind.UNREADABLE_PAGE in options.overrides,
         )
 
-    def step(self, phase: str, *, done: int = 0, total: int = 0) -> None:
+    def step(self, phase: str, done: Space = NOTHING, total: Space = NOTHING) -> None:
         """Tell how far it is; stop here if that was asked for."""
         options = self.options
         if options.cancel is not None:
             options.cancel.check()
         if options.progress is not None:
-            options.progress(Progress(phase=phase, done_bytes=done, total_bytes=total))
+            options.progress(
+                Progress(
+                    phase=phase,
+                    done_files=done.blobs,
+                    total_files=total.blobs,
+                    done_bytes=done.bytes,
+                    total_bytes=total.bytes,
+                )
+            )
+
+    def tell_deleted(self, done: Space, total: Space) -> None:
+        """Tell how much of what is dead is deleted; stop here if that was asked for."""
+        self.step("delete", done, total)
 
     def list_blobs(self) -> StoredBlobs:
         """List every blob there is."""

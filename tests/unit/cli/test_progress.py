@@ -40,6 +40,18 @@ def test_a_scan_knows_no_total_yet():
     assert describe(Progress(phase="scan", done_files=3), Speedometer()) == "scanning: 3 files"
 
 
+def test_a_collection_tells_how_many_blobs_it_deleted():
+    """Its other phases have nothing to count."""
+    deleting = Progress(
+        phase="delete", done_files=1000, total_files=4000, done_bytes=1 << 30, total_bytes=4 << 30
+    )
+
+    line = describe(deleting, Speedometer())
+
+    assert line == "deleting: 25 %, 1.0 GiB of 4.0 GiB, 1,000 of 4,000 blobs"
+    assert describe(Progress(phase="mark"), Speedometer()) == "finding what is needed"
+
+
 def test_speed_is_that_of_the_last_seconds():
     """An old burst does not count for the speed of now."""
     speed = Speedometer()

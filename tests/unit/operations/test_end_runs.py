@@ -11,11 +11,13 @@ from cas.backend.memory import MemoryBackend
 from cas.errors import BackendError
 from cas.format import keys
 from cas.model.ids import BlobId
-from cas.objects.id_sets import ids_of
+from cas.model.progress import Cancel, Cancelled
+from cas.objects.collections import give_verdict, open_run
+from cas.objects.id_sets import ids_of, no_ids
 from cas.objects.stored_blobs import MANY_IN_ONE, list_stored_blobs
 from cas.objects.workers import Workers
 from cas.operations.collection_outcomes import Space
-from cas.operations.end_runs import delete_dead
+from cas.operations.end_runs import delete_dead, end_open_runs
 
 COUNT = 2500
 
@@ -67,6 +69,43 @@ def test_the_dead_go_by_the_thousand_where_the_storage_can(truth, fails, request
     assert freed == Space(COUNT - 1, 2 * (COUNT - 1))
     assert counter.counts.delete == requests
     assert [one.key for one in truth.list_objects("")] == [keys.meta_key(blob_id(0))]
+
+
+@pytest.mark.parametrize(("kind", "steps"), [(Bulk, 3), (ForwardingBackend, COUNT - 1)])
+def test_it_tells_how_much_is_deleted(truth, kind, steps):
+    """After each request, of how much."""
+    told = []
+
+    with Workers(4, "test") as workers:
+        delete_dead(
+            kind(truth), workers, ids(range(1, COUNT)), report=lambda *now: told.append(now)
+        )
+
+    total = Space(COUNT - 1, 2 * (COUNT - 1))
+    assert len(told) == steps
+    assert told[-1] == (total, total)
+    assert all(done.bytes == 2 * done.blobs for done, _ in told)
+
+
+def test_an_interrupted_deletion_is_gone_on_with_by_the_next_collection(truth):
+    """It stops before its next request; what the run killed is still on record."""
+    cancel, told = Cancel(), []
+    run = open_run(truth, 1, ids(range(1, COUNT)))
+    give_verdict(truth, run, no_ids())
+
+    def stop(done, _total):
+        told.append(done.blobs)
+        cancel.set()
+
+    with Workers(1, "test", cancel) as workers, pytest.raises(Cancelled):
+        end_open_runs(truth, workers, [], stop)
+    left = sum(1 for _ in truth.list_objects("blobs"))
+    with Workers(1, "test") as workers:
+        ended, freed = end_open_runs(truth, workers, [])
+
+    assert told == [1]
+    assert left > COUNT // 2
+    assert (ended, freed.blobs) == ((run,), COUNT - 2)
 
 
 def test_a_storage_that_goes_on_listing_what_it_deleted_is_an_error(truth):
