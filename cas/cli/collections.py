@@ -44,8 +44,14 @@ def show_collection_plan(
         if plan.garbage.blobs or plan.dead_sessions or repacks:
             command = "cas gc --repack --apply" if repacks else "cas gc --apply"
             console.note(f"nothing was changed; to do it: {command}")
+        elif plan.due.purge or plan.due.trash or plan.open_runs:
+            console.note("nothing was changed; to do it: cas gc --apply")
+        elif plan.store.blobs and not plan.young.blobs and repack is None:
+            # Whoever deleted something for good looks here for its space.
+            console.note("a blob goes when nothing in it is needed; to empty some: cas gc --repack")
     for brake in plan.brakes:
-        console.warning(f"{escape(brake.message)} (--override {brake.kind.value})")
+        flag = f"--override {brake.kind.value}"
+        console.warning(f"--apply would delete nothing: {escape(brake.message)} ({flag})")
 
 
 def show_stopped_collection(console: Console, repack: RepackOutcome | None) -> None:
@@ -64,7 +70,9 @@ def show_collection(
         return
     if repack is not None:
         show_repack(console, repack)
-    console.answer(f"deleted {_space(outcome.deleted)}, of {_space(outcome.plan.store)}")
+    # What was left of earlier collections went before the store was looked at.
+    of = "" if outcome.ended_runs else f", of {_space(outcome.plan.store)}"
+    console.answer(f"deleted {_space(outcome.deleted)}{of}")
     _show_shares(console, outcome.plan)
     _show_kept(console, outcome.plan)
     show_moved(console, outcome.moved)
@@ -89,7 +97,8 @@ def _show_parts(console: Console, plan: CollectionPlan, *, verb: str) -> None:
         console.detail(f"would end {count} for good")
     show_due(console, plan.due)
     if plan.open_runs:
-        console.detail(f"would end {format_count(len(plan.open_runs), 'earlier collection')}")
+        count = format_count(len(plan.open_runs), "earlier collection")
+        console.detail(f"would end {count}, and delete what is left of it")
 
 
 def _show_shares(console: Console, plan: CollectionPlan) -> None:

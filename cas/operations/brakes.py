@@ -30,8 +30,8 @@ class Brake:
 _SHOWN = 4
 _ADVICE = {
     BrakeKind.TOO_MUCH: "if that is what was deleted on purpose",
-    BrakeKind.MISSING_BLOB: "first restore what is missing, or delete the versions; if it is lost",
-    BrakeKind.UNREADABLE_PAGE: "first restore the object, or delete the version; if it is lost",
+    BrakeKind.MISSING_BLOB: "first cas repair, or delete the versions; if what is missing is lost",
+    BrakeKind.UNREADABLE_PAGE: "first cas repair, or delete the version; if the object is lost",
     BrakeKind.SHORT_LISTING: "first find out why the storage lists less than there is; if it is gone",
     BrakeKind.YOUNG_LOSS: "first find out who deletes objects of this store besides cas; if none does",
 }

@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 from cas_tool import QuickTool, make_tool
 
+from cas.backend.open import open_backend
+from cas.format import keys
+from cas.model.ids import BlobId
+from cas.objects.collections import give_verdict, open_run
+from cas.objects.id_sets import ids_of, no_ids
 from cas.testing.corpora import random_content
 
 
@@ -115,3 +120,35 @@ def test_a_version_that_is_gone_for_good_is_named_once(tool):
 
     assert "error: data:v0 was deleted for good" in gone.err
     assert "1970" not in listed.out
+
+
+def test_what_a_purged_version_shares_blobs_with_is_told_how_to_be_freed(tool):
+    """Its space seems to be nowhere: a blob goes as a whole."""
+    tool("gc", "--apply", "--grace", "0s")
+
+    told = tool("gc")
+
+    assert told.out.splitlines()[0].startswith("would delete 0 B in 0 blobs, of ")
+    assert "to empty some: cas gc --repack" in told.err
+    assert "--repack" not in tool("gc", "--repack").err
+
+
+def test_a_plan_says_what_keeps_it_from_being_carried_out(tool):
+    """Not only which flag there is."""
+    tool("rm", "data:v0", "--now", "-y")
+
+    assert "warning: --apply would delete nothing: 33 % of the bytes" in tool("gc").err
+
+
+def test_what_an_earlier_collection_left_is_told_apart_from_what_is_there(tool):
+    """It goes first, so it is no part of the store that is looked at then."""
+    backend = open_backend(tool.environ["CAS_STORE"])
+    backend.put(keys.blob_key(BlobId(b"o" * 32)), [b"left over"])
+    give_verdict(backend, open_run(backend, 1, ids_of([b"o" * 32])), no_ids())
+
+    told = tool("gc")
+    done = tool("gc", "--apply")
+
+    assert "would end 1 earlier collection, and delete what is left of it" in told.out
+    assert "nothing was changed; to do it: cas gc --apply" in told.err
+    assert done.out.splitlines()[0] == "deleted 9 B in 1 blob"
