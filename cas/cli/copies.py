@@ -111,8 +111,8 @@ def show_copy(console: Console, outcome: CopyOutcome) -> None:
         console.document(document | {"versions": _documents(outcome.versions)})
         return
     for one in outcome.versions:
-        _show_version(console, one, there="already there")
-        if one.created:
+        _show_version(console, one, there="healed there" if one.healed else "already there")
+        if one.created or one.healed:
             console.detail(
                 f"  {format_totals(one.totals)}, new {format_size(one.new_bytes)}, "
                 f"sent {format_size(one.sent_bytes)}"

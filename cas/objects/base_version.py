@@ -110,16 +110,21 @@ class Surroundings:
         return self.log.resolved_prefix
 
 
-def read_surroundings(backend: Backend, pages: PageReader, artifact: ArtifactName) -> Surroundings:
+def read_surroundings(
+    backend: Backend, pages: PageReader, artifact: ArtifactName, *, number: int | None = None
+) -> Surroundings:
     """Read the log, the slots of an artifact and its newest visible version.
 
     A version that is moved or purged between two of these steps is looked for again. One whose root
     is missing though it was not moved, or damaged, is `unreadable`: nothing of it can be shared, and
     a put goes on, and heals it if it can. One whose record is damaged is passed over.
+
+    Args:
+        number: take this version for the newest, if it is visible.
     """
     seen: PageLocation | None = None
     while True:
-        log, listing, record, unknown = _look_around(backend, artifact)
+        log, listing, record, unknown = _look_around(backend, artifact, number)
         damage = read_damage(backend, log.damage)
         if record is None:
             return Surroundings(log, listing, None, damage=damage, unknown=unknown)
@@ -141,7 +146,7 @@ def read_surroundings(backend: Backend, pages: PageReader, artifact: ArtifactNam
 
 
 def _look_around(
-    backend: Backend, artifact: ArtifactName
+    backend: Backend, artifact: ArtifactName, number: int | None
 ) -> tuple[LogListing, SlotListing, VersionRecord | None, CorruptionError | None]:
     """List log and slots and read the newest record, so that what it needs was alive at the log.
 
@@ -151,11 +156,11 @@ def _look_around(
     if backend.capabilities.local:
         log = list_log(backend)
         listing = list_slots(backend, artifact)
-        return log, listing, *_newest(backend, listing)
+        return log, listing, *_newest(backend, listing, number)
     with ThreadPoolExecutor(1, thread_name_prefix="cas-log") as pool:
         reading_log = pool.submit(list_log, backend)
         listing = list_slots(backend, artifact)
-        record, unknown = _newest(backend, listing)
+        record, unknown = _newest(backend, listing, number)
         log = reading_log.result()
     # The stamp of a record does not speak of what a revision of it leads to.
     if record is None or (
@@ -164,15 +169,17 @@ def _look_around(
         return log, listing, record, unknown
     again = list_slots(backend, artifact)
     if again != listing:
-        record, unknown = _newest(backend, again)
+        record, unknown = _newest(backend, again, number)
     return log, again, record, unknown
 
 
 def _newest(
-    backend: Backend, listing: SlotListing
+    backend: Backend, listing: SlotListing, number: int | None
 ) -> tuple[VersionRecord | None, CorruptionError | None]:
     """Return the newest visible version that can be read, and why a newer one cannot."""
     damaged: list[CorruptionError] = []
+    if number is not None:
+        listing = replace(listing, slots=listing.slots & {number})
     record = next(iter_visible(backend, listing, damaged=damaged), None)
     return record, next(iter(damaged), None)
 

@@ -56,6 +56,7 @@ class CopiedVersion:
         refused_bytes: stored again though the target had them, to keep the version in few places.
         aliases: aliases that point to it in the target now and did not before.
         kept_aliases: aliases of the source's version that point to another version in the target.
+        healed: it was there and known to be damaged, and is whole again.
     """
 
     source: str
@@ -72,6 +73,7 @@ class CopiedVersion:
     refused_bytes: int = 0
     aliases: tuple[str, ...] = ()
     kept_aliases: tuple[str, ...] = ()
+    healed: bool = False
 
     @property
     def ref(self) -> str:

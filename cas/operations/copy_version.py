@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from cas.environment import monotonic_seconds
 from cas.format.version import VersionRecord
@@ -21,6 +22,7 @@ from cas.operations.commit import Commit, until_committed
 from cas.operations.copy_meter import CopyMeter
 from cas.operations.copy_outcomes import AliasMode, CopiedVersion, CopyOptions, CopyOutcome
 from cas.operations.describe import Description
+from cas.operations.heal_copy import heal_copy, heal_from, is_damage_known
 from cas.operations.move_alias import move_aliases
 from cas.operations.pinned import PinnedVersion, pin_version
 from cas.operations.store_copy import store_copy
@@ -78,7 +80,7 @@ def _copy_version(
 ) -> tuple[CopiedVersion, tuple[str, ...]]:
     """Copy one version unless the target has it; return what became of it, and warnings."""
     if chosen.existing is not None:
-        return _existing(chosen, chosen.existing), ()
+        return _healed_or_existing(source, target, chosen, options, meter), ()
     pinned = pin_version(source, Ref(chosen.artifact, number=chosen.number))
     session = WriterSession(target.backend)
 
@@ -88,7 +90,10 @@ def _copy_version(
         newest = found.newest if found.base is not None else None
         if newest and newest.digest == chosen.digest and not options.force:
             warnings = _lost_descriptions(pinned.record, newest)
-            return _existing(chosen, newest.number), warnings
+            healed = None
+            if found.damage.blobs:
+                healed = heal_from((source, pinned), target, found, options, (session, meter))
+            return _existing(chosen, newest.number, healed), warnings
         with store_copy((source, pinned), target, options, session, found, meter) as stored:
             commit = Commit(target, chosen.name, session, found, stored)
             record = commit.run(_description(pinned), must_follow=False)
@@ -127,8 +132,27 @@ def _lost_descriptions(record: VersionRecord, there: VersionRecord) -> tuple[str
     return (f"{ref} holds the same with another {', '.join(lost)} (--force makes a new version)",)
 
 
-def _existing(chosen: ChosenVersion, number: int) -> CopiedVersion:
-    return CopiedVersion(
+def _healed_or_existing(
+    source: StoreParts,
+    target: StoreParts,
+    chosen: ChosenVersion,
+    options: CopyOptions,
+    meter: CopyMeter,
+) -> CopiedVersion:
+    """Say of a version that it is there, and make it whole if something of it is known as damaged."""
+    number = chosen.existing
+    assert number is not None
+    if not is_damage_known(target):
+        return _existing(chosen, number)
+    pinned = pin_version(source, Ref(chosen.artifact, number=chosen.number))
+    heal = partial(heal_copy, (source, pinned), target, (chosen.name, number), options, meter)
+    return _existing(chosen, number, pinned.pages.following_moves(heal))
+
+
+def _existing(
+    chosen: ChosenVersion, number: int, healed: StoredTree | None = None
+) -> CopiedVersion:
+    one = CopiedVersion(
         source=chosen.source_ref,
         artifact=str(chosen.name),
         number=number,
@@ -136,17 +160,25 @@ def _existing(chosen: ChosenVersion, number: int) -> CopiedVersion:
         created=False,
         totals=chosen.totals,
     )
+    return one if healed is None else replace(_with_counts(one, healed), healed=True)
 
 
 def _created(chosen: ChosenVersion, record: VersionRecord, stored: StoredTree) -> CopiedVersion:
-    counts = stored.counts
-    return CopiedVersion(
+    one = CopiedVersion(
         source=chosen.source_ref,
         artifact=str(record.artifact),
         number=record.number,
         digest=record.digest,
         created=True,
         totals=record.totals,
+    )
+    return _with_counts(one, stored)
+
+
+def _with_counts(one: CopiedVersion, stored: StoredTree) -> CopiedVersion:
+    counts = stored.counts
+    return replace(
+        one,
         new_bytes=counts.new_bytes,
         stored_bytes=stored.stored_bytes,
         sent_bytes=stored.sent_bytes,

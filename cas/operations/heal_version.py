@@ -37,7 +37,7 @@ def heal_version(
         NotCommitted: a collector was faster; try again from a fresh look on.
     """
     newest = found.newest
-    if newest is None or not parts.config.create_if_absent or not _is_touched(parts, found):
+    if newest is None or not parts.config.create_if_absent or not is_touched(parts, found):
         return False
     stored.announce(found.stamp)
     stored.write_segment(found.stamp)
@@ -51,8 +51,8 @@ def heal_version(
     return revision.outcome is RevisionOutcome.PUBLISHED
 
 
-def _is_touched(parts: StoreParts, found: Surroundings) -> bool:
-    """Tell whether the newest version needs anything that is known to be damaged."""
+def is_touched(parts: StoreParts, found: Surroundings) -> bool:
+    """Tell whether the version that was found needs anything that is known to be damaged."""
     base = found.base
     if base is None:
         return found.unreadable is not None

@@ -178,3 +178,37 @@ def test_healing_says_nothing_of_pages_that_it_left_alone(scene, monkeypatch):
     scene.store(journal=True).put(source, "second", plain)
 
     assert scene.held("second:v0") == both
+
+
+@pytest.mark.parametrize("how", ["chunk", "missing", "page"])
+def test_a_copy_makes_versions_whole_that_are_damaged_where_it_goes(make_scene, first, second, how):
+    """The newest and one before it; of what is whole nothing is sent again."""
+    scene, source = make_scene(), make_scene()
+    for tree in (first, second):
+        source.put(tree)
+    refs = ["data:v0", "data:v1"]
+    source.store().copy(refs, scene.store())
+    key = max(data_blobs(scene), key=lambda one: len(scene.truth.get(one)))
+    if how == "chunk":
+        damage(scene, key)
+    elif how == "missing":
+        scene.truth.delete(key)
+    else:
+        for meta in scene.listed("meta"):
+            damage(scene, meta, at=200)
+    scene.store().verify(None, WHOLE)
+    assert not scene.store().verify(None).is_sound
+
+    outcome = source.store().copy(refs, scene.store())
+
+    assert {one.created for one in outcome.versions} == {False}
+    assert any(one.healed for one in outcome.versions)
+    assert scene.held("data:v0") == first
+    assert scene.held("data:v1") == second
+    if how == "chunk":
+        assert 0 < outcome.new_bytes < 300_000
+    left = scene.store().verify(None, WHOLE).problems
+    assert [one for one in left if not one.is_harmless] == []
+    again = source.store().copy(refs, scene.store())
+    assert not any(one.healed for one in again.versions)
+    assert again.sent_bytes == 0
