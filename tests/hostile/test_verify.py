@@ -85,6 +85,7 @@ def test_a_sound_store_has_no_problems(sound, level):
     assert outcome.read_blobs == (len(blobs) if level == "data" else 0)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_found_and_the_object_named(sound):
     """Every kind of object; a bit that changes nothing of what is stored may pass."""
     flipped = silent = 0
