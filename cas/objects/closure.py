@@ -124,6 +124,11 @@ class ClosureReader:
         content = self._parts.pages.read_content(location)
         return place_root(decode_root(content, location.page_id), location)
 
+    def iter_roots(self, locations: Sequence[PageLocation]) -> Iterator[Root | CorruptionError]:
+        """Yield roots in their order, several read at once; of one that cannot be read, why."""
+        for start in range(0, len(locations), _AT_ONCE):
+            yield from self._workers.map(self._try_root, locations[start : start + _AT_ONCE])
+
     def iter_pages(
         self,
         root: Root,
@@ -159,6 +164,12 @@ class ClosureReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _try_root(self, location: PageLocation) -> Root | CorruptionError:
+        try:
+            return self.read_root(location)
+        except CorruptionError as error:
+            return error
 
     def _read(self, locations: Sequence[PageLocation]) -> dict[bytes, _Found]:
         """Return what roots and pages say, by their ids; of pages from the notes, if it is there."""

@@ -13,7 +13,7 @@ from cas.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundEr
 from cas.format import keys
 from cas.format.collection import listed_rows
 from cas.format.encoding import ID_BYTES
-from cas.format.manifest import Page
+from cas.format.manifest import Page, Root
 from cas.model.durations import SECOND_NS
 from cas.model.entry import PageLocation, path_to_text
 from cas.model.ids import BlobId, SessionId
@@ -126,12 +126,10 @@ def find_keepers(
     versions = list(census.versions.values())
     roots = map_side_by_side(parts, lambda one: _root_of(parts, census, one), versions)
     with ClosureReader(parts) as closures:
-        if not parts.backend.capabilities.local:
-            # Many at a time, so that below everything is on this machine.
-            closures.of_locations(roots, unreadable=Unreadable.IGNORE)
         pages = _PagesWith(closures, wanted)
-        for one, root in zip(versions, roots, strict=True):
-            needed = pages.needed_by(root)
+        read = closures.iter_roots(roots)
+        for one, location, root in zip(versions, roots, read, strict=True):
+            needed = pages.needed_by(location, root)
             if one.state is VersionState.PURGED:
                 in_purged |= needed
                 continue
@@ -162,12 +160,10 @@ class _PagesWith:
         self._none = np.zeros(len(wanted), np.bool_)
         self._seen: dict[bytes, Flags] = {}
 
-    def needed_by(self, location: PageLocation) -> Flags:
-        """Return which of them a root needs, as far as it can be read."""
+    def needed_by(self, location: PageLocation, root: Root | CorruptionError) -> Flags:
+        """Return which of them a root needs, as far as it could be read."""
         found = listed_rows(view_sorted(location.blob_id.raw), self._wanted)
-        try:
-            root = self._closures.read_root(location)
-        except CorruptionError:
+        if isinstance(root, CorruptionError):
             return found
         found |= listed_rows(sort_ids(root.blob_ids), self._wanted)
         pages = self._closures.iter_pages(root, self._seen, unreadable=Unreadable.IGNORE)

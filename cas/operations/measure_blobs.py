@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.errors import NotFoundError
+from cas.errors import CorruptionError, NotFoundError
+from cas.format.manifest import Root
 from cas.model.entry import PageLocation
 from cas.model.names import Ref
-from cas.objects.closure import ClosureReader, Unreadable
+from cas.objects.closure import ClosureReader
 from cas.objects.id_sets import view_sorted
 from cas.objects.parts import StoreParts
 from cas.objects.versions import read_root_location
@@ -138,30 +139,40 @@ class NeededBlobs:
         found = list(versions)
         roots = map_side_by_side(self._parts, self._root_of, found)
         with ClosureReader(self._parts) as closures:
-            if not self._parts.backend.capabilities.local:
-                # Many at a time, so that below everything is on this machine.
-                closures.of_locations(roots, unreadable=Unreadable.IGNORE)
-            for one, location in zip(found, roots, strict=True):
-                pages = VersionPages(self._parts, one.record, location)
+            read = closures.iter_roots(roots)
+            for one, location, root in zip(found, roots, read, strict=True):
                 try:
-                    rows = pages.following_moves(
-                        lambda pages=pages: self._rows(closures, pages)  # type: ignore[misc]
-                    )
+                    yield one, self._follow(closures, one, location, root)
                 except NotFoundError:
                     continue
-                yield one, rows
+
+    def _follow(
+        self,
+        closures: ClosureReader,
+        one: CountedVersion,
+        location: PageLocation,
+        root: Root | CorruptionError,
+    ) -> Rows:
+        """Return the rows of what a version needs, where it was moved meanwhile, too."""
+        pages = VersionPages(self._parts, one.record, location)
+
+        def read() -> Rows:
+            if pages.location == location and isinstance(root, Root):
+                return self._rows(closures, location, root)
+            return self._rows(closures, pages.location, closures.read_root(pages.location))
+
+        return pages.following_moves(read)
 
     def _root_of(self, one: CountedVersion) -> PageLocation:
         listing = self._census.listings[one.record.artifact]
         return read_root_location(self._parts.backend, listing, one.record)
 
-    def _rows(self, closures: ClosureReader, pages: VersionPages) -> Rows:
-        root = closures.read_root(pages.location)
+    def _rows(self, closures: ClosureReader, location: PageLocation, root: Root) -> Rows:
         fresh: dict[bytes, NDArray[np.int32]] = {}
         for raw, ids in closures.iter_pages(root, self._pages):
             fresh[raw] = self._listed.rows_of(ids).astype(np.int32)
         is_needed = np.zeros(len(self._listed) + 1, np.bool_)
-        own = view_sorted(pages.location.blob_id.raw)
+        own = view_sorted(location.blob_id.raw)
         for ids in (own, root.blob_ids):
             is_needed[self._listed.rows_of(ids)] = True
         for page_id in root.page_ids:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import cas
+from cas.backend.counting import RequestCounter
 from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
+from cas.format import keys
 from cas.format.blob import CHUNK_BYTES
+from cas.model.ids import BlobId
 from cas.objects.blob_list import BlobRef
 from cas.operations.init import init_store
 from cas.operations.measure_usage import Bytes
+from cas.operations.space import ListedBlobs
 from cas.testing.corpora import random_content
 from cas.testing.trees import write_tree
 
@@ -181,3 +186,38 @@ def test_a_pruning_says_what_would_be_freed(store):
     assert store.plan_prune("b", rules).freed_bytes == store.usage("b").freed_bytes > 0
     assert store.plan_prune("a", rules).freed_bytes == store.usage("a").freed_bytes > 0
     assert store.plan_prune("b", cas.KeepRules(last=1)).freed_bytes == 0
+
+
+def test_blobs_whose_ids_begin_alike_are_told_apart(store):
+    """Nobody meets such ids by chance, but anybody can name an object so."""
+    ids = np.zeros((5, 32), np.uint8)
+    ids[:, 31] = range(5)
+    for row in ids[[0, 2, 4]]:
+        store.parts.backend.put(keys.blob_key(BlobId(row.tobytes())), [b"x" * (1 + row[31])])
+    listed = ListedBlobs(store.parts)
+
+    rows = listed.rows_of(ids)
+
+    assert (rows >= 0).tolist() == [True, False, True, False, True]
+    assert listed.sizes[rows[[0, 2, 4]]].tolist() == [1, 3, 5]
+
+
+def test_pages_that_versions_share_are_read_once_on_a_machine(store, tmp_path):
+    """By whoever measures by whole blobs; the next time only roots are read."""
+    truth = store.parts.backend
+    versions = 6  # that are not purged
+
+    def reads(act):
+        counter = RequestCounter(truth)
+        options = cas.StoreOptions(jobs=2, cache_dir=str(tmp_path / "cache"))
+        opened = cas.Store.on(counter, options=options)
+        seen = []
+        original = counter.get
+        counter.get = lambda key, *rest: (seen.append(key), original(key, *rest))[1]
+        act(opened)
+        return sum(key.startswith("meta/") for key in seen)
+
+    first = reads(lambda opened: opened.usage_by_blobs())
+    assert first > versions
+    assert reads(lambda opened: opened.usage_by_blobs()) == versions
+    assert reads(lambda opened: opened.plan_prune("b", cas.KeepRules(last=0))) == versions
