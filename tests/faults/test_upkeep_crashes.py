@@ -6,7 +6,18 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from collected import AT_ONCE, NAME, OPTIONS, assert_clean, copied, die_at, held, purge, put
+from collected import (
+    AT_ONCE,
+    NAME,
+    OPTIONS,
+    assert_clean,
+    copied,
+    die_at,
+    die_untold,
+    held,
+    purge,
+    put,
+)
 from moved_blobs import ids_in, needed_by
 
 import cas
@@ -60,7 +71,7 @@ def neglected(tmp_path_factory):
     for number in range(0, LITTLE_VERSIONS, 2):
         add_move(backend, LITTLE, number, 1, MoveKind.TRASH, 0)
     die_at(backend, folder, {b"dead": random_content(30, 2500)}, "create", "versions/")
-    die_at(backend, folder, {b"dead": random_content(31, 2500)}, "put", "sessions/")
+    die_untold(backend, folder, {b"dead": random_content(31, 2500)})
     backend.put(keys.blob_key(BlobId(b"o" * 32)), [b"left over"])
     for run in (1, 2):
         open_run(backend, run, ids_of([b"o" * 32]))
