@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 # What changes with every write, or with the content, as drivers call it; the first one counts.
@@ -72,6 +71,9 @@ def as_ns(value: object) -> int | None:
 
 
 def _parse_time(text: str) -> datetime.datetime | None:
+    # It imports sockets, random numbers and more; S3 by obstore gives no texts.
+    from email.utils import parsedate_to_datetime
+
     for parse in (datetime.datetime.fromisoformat, parsedate_to_datetime):
         try:
             return parse(text)

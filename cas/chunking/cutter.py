@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pyfastcdc import Chunk, FastCDC
 
 from cas.chunking.profile import ChunkProfile
+
+if TYPE_CHECKING:
+    from pyfastcdc import Chunk
 
 Buffer = bytes | bytearray | memoryview
 
@@ -47,6 +50,8 @@ class Cutter:
             yield end
 
     def _chunks(self, content: Buffer) -> Iterator[Chunk]:
+        from pyfastcdc import FastCDC  # 4 ms, which reading need not spend
+
         view = memoryview(content)
         if view.format != "B":
             view = view.cast("B")
