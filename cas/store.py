@@ -345,11 +345,11 @@ class Store(Upkeep):
             CorruptionError: the store has other bytes than it must.
             BackendError: the storage failed.
         """
+        from cas.operations.get_to_url import get_anywhere  # before what waits for answers
+
         parsed = Ref.parse(ref)
         pinned = pin_version(self._parts, parsed)
         options = options or GetOptions()
-        from cas.operations.get_to_url import get_anywhere
-
         return get_anywhere(self._parts, pinned, parsed.path, os.fspath(dest), options)
 
     def artifacts(self) -> list[ArtifactSummary]:
