@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from cas.backend.base import Backend
-from cas.backend.counting import RequestCounts
+from cas.backend.counting import RequestCounts, RequestTally
 from cas.environment import SystemClock, current_environ
 from cas.format.config import StoreConfig, check_features
 from cas.model.names import ArtifactName, Ref
@@ -175,6 +175,11 @@ class Store(Upkeep):
     def requests(self) -> RequestCounts:
         """The requests made through this object so far."""
         return self._counter.counts
+
+    @property
+    def place_requests(self) -> tuple[RequestTally, ...]:
+        """The requests made to sources and targets that are URLs, a tally for each opened."""
+        return tuple(self._parts.tallies)
 
     @property
     def parts(self) -> StoreParts:

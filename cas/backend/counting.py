@@ -38,6 +38,32 @@ class RequestCounts:
         )
 
 
+class RequestTally:
+    """Counts what is asked of one place. Safe for many threads; goes on from `before`.
+
+    Attributes:
+        url: the place, without secrets.
+        role: what it is besides the store: `source` or `target`; empty for a store.
+    """
+
+    def __init__(self, url: str, role: str = "", before: RequestCounts | None = None) -> None:
+        self.url = url
+        self.role = role
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {} if before is None else asdict(before)
+
+    @property
+    def requests(self) -> RequestCounts:
+        """What was counted until now."""
+        with self._lock:
+            return RequestCounts(**self._counts)
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Add to one of the fields of `RequestCounts`."""
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + amount
+
+
 class RequestCounter(ForwardingBackend):
     """Passes everything on to another backend and counts it. Safe for many threads.
 
@@ -47,14 +73,13 @@ class RequestCounter(ForwardingBackend):
 
     def __init__(self, backend: Backend, before: RequestCounts | None = None) -> None:
         super().__init__(backend)
-        self._lock = threading.Lock()
-        self._counts: dict[str, int] = {} if before is None else asdict(before)
+        self._tally = RequestTally(backend.url, before=before)
+        self._count = self._tally.count
 
     @property
     def counts(self) -> RequestCounts:
         """What was counted until now."""
-        with self._lock:
-            return RequestCounts(**self._counts)
+        return self._tally.requests
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return bytes of an object; counts those that came."""
@@ -97,7 +122,3 @@ class RequestCounter(ForwardingBackend):
 
     def __reduce__(self) -> tuple[object, ...]:
         return RequestCounter, (self._backend,)
-
-    def _count(self, name: str, amount: int = 1) -> None:
-        with self._lock:
-            self._counts[name] = self._counts.get(name, 0) + amount

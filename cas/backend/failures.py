@@ -8,6 +8,7 @@ from cas.backend.evidence import Evidence, gather_evidence, is_missing_bucket
 from cas.backend.meanings import (
     ACCESS_DENIED,
     BY_CLASS,
+    BY_OPTION,
     BY_STATUS,
     BY_WORD,
     DISK_FULL,
@@ -39,11 +40,13 @@ _UNREACHABLE = frozenset(
 _UNTRUSTED = "SSLCertVerificationError"
 
 
-def as_cas_error(error: Exception, where: str, *, writing: bool = False) -> CasError:
+def as_cas_error(
+    error: Exception, where: str, *, writing: bool = False, of_store: bool = True
+) -> CasError:
     """Return what `error`, raised by a request for `where`, means to a caller of a backend.
 
     Chain it: `raise as_cas_error(error, where) from error`. `writing` says that the request could
-    not miss an object, only the place for it.
+    not miss an object, only the place for it; `of_store`, that it is not a source or target.
     """
     evidence = gather_evidence(error)
     if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)):
@@ -64,7 +67,7 @@ def as_cas_error(error: Exception, where: str, *, writing: bool = False) -> CasE
     return BackendError(
         f"{where}: {_sentence(meaning, evidence)}{_request(evidence)}",
         code=meaning.code,
-        hint=_hint(meaning, evidence, where),
+        hint=_hint(meaning, evidence, where, of_store=of_store),
     )
 
 
@@ -154,16 +157,18 @@ def _why(evidence: Evidence) -> str:
     return describe(evidence.links[-1])
 
 
-def _hint(meaning: Meaning, evidence: Evidence, where: str) -> str:
+def _hint(meaning: Meaning, evidence: Evidence, where: str, *, of_store: bool) -> str:
     if meaning is NO_CREDENTIALS:
         return how_to_sign_in(where)
     if meaning is WRONG_REGION and evidence.region:
-        return f"export AWS_REGION={evidence.region}, or region in the store's table"
+        other = "region in the store's table" if of_store else f"region=... {BY_OPTION}"
+        return f"export AWS_REGION={evidence.region}, or {other}"
     if meaning is ACCESS_DENIED and family_of(where) == "file":
         return "check who owns it and its permissions"
     if _UNTRUSTED in evidence.names:
-        return "if the certificate is your own: ca_bundle in the store's table, or AWS_CA_BUNDLE"
-    return meaning.hint
+        other = "ca_bundle in the store's table" if of_store else f"ca_bundle=... {BY_OPTION}"
+        return f"if the certificate is your own: {other}, or AWS_CA_BUNDLE"
+    return meaning.hint if of_store else meaning.elsewhere or meaning.hint
 
 
 def _request(evidence: Evidence) -> str:

@@ -15,26 +15,38 @@ from cas.errors import ErrorCode
 class Meaning(NamedTuple):
     """What a failure is called here, what to say of it, and what helps.
 
-    With `with_detail` the server's or system's own words follow.
+    With `with_detail` the server's or system's own words follow. `elsewhere` is what helps where no
+    store is, but a source or target: neither `cas doctor` nor the settings of a store have to do
+    with those.
     """
 
     code: ErrorCode
     says: str
     hint: str
     with_detail: bool = False
+    elsewhere: str = ""
 
 
-_CHECK_RIGHTS = "cas doctor tells which rights are missing"
-ACCESS_DENIED = Meaning(ErrorCode.ACCESS_DENIED, "access denied", _CHECK_RIGHTS, with_detail=True)
+# How a source or target is told what `[stores.NAME]` tells of a store.
+BY_OPTION = "by --source-option or --dest-option"
+ACCESS_DENIED = Meaning(
+    ErrorCode.ACCESS_DENIED,
+    "access denied",
+    "cas doctor tells which rights are missing",
+    with_detail=True,
+    elsewhere=f"check what these credentials may do there, or give others {BY_OPTION}",
+)
 UNKNOWN_KEY = Meaning(
     ErrorCode.ACCESS_DENIED,
     "the access key is not known there",
     "check the key and the endpoint; cas config shows which are in force",
+    elsewhere=f"check the key and the endpoint, AWS_PROFILE and AWS_*, or give them {BY_OPTION}",
 )
 WRONG_SECRET = Meaning(
     ErrorCode.ACCESS_DENIED,
     "the secret does not belong to the access key",
     "check the secret; cas config shows where the settings come from",
+    elsewhere=f"check the secret, AWS_PROFILE and AWS_*, or give another one {BY_OPTION}",
 )
 EXPIRED = Meaning(
     ErrorCode.ACCESS_DENIED,
@@ -50,6 +62,7 @@ WRONG_REGION = Meaning(
     ErrorCode.ACCESS_DENIED,
     "the bucket is in another region",
     "set its region: export AWS_REGION=..., or region in the store's table",
+    elsewhere=f"set its region: export AWS_REGION=..., or region=... {BY_OPTION}",
 )
 THROTTLED = Meaning(
     ErrorCode.THROTTLED,

@@ -40,9 +40,14 @@ class MultipartWriter:
         self._place = place
         self._path = path
         self._file = file
+        self._sent_bytes = 0
 
     def write(self, content: Buffer) -> None:
         """Add bytes."""
+        size = memoryview(content).nbytes
+        self._place.tally.count("sent_bytes", size)
+        self._place.tally.count("put", self._parts_with(size) - self._parts_with(0))
+        self._sent_bytes += size
         try:
             self._file.write(content)
         except Exception as error:
@@ -51,10 +56,15 @@ class MultipartWriter:
     def commit(self) -> None:
         """Let the object appear, whole."""
         try:
+            # To begin it, for what is left, and to name the parts.
+            self._place.tally.count("put", 3)
             self._file.close()
             self._file.commit()
         except Exception as error:
             raise self._place.as_error(error, self._path, writing=True) from error
+
+    def _parts_with(self, more: int) -> int:
+        return int((self._sent_bytes + more) // self._file.blocksize)
 
     def discard(self) -> None:
         """Remove what was written; never raises."""
@@ -90,6 +100,7 @@ class MovingWriter:
 
     def write(self, content: Buffer) -> None:
         """Add bytes."""
+        self._place.tally.count("sent_bytes", memoryview(content).nbytes)
         try:
             write_pipelined(self._file, content)
         except Exception as error:
@@ -97,6 +108,7 @@ class MovingWriter:
 
     def commit(self) -> None:
         """Let the object appear, whole."""
+        self._place.tally.count("put")
         try:
             self._file.close()
             self._move()

@@ -50,11 +50,11 @@ _CHATTY = ("s3fs", "aiobotocore", "botocore", "gcsfs", "google", "adlfs", "azure
 
 
 def open_filesystem(
-    url: str, storage_options: Mapping[str, Any], *, shown_url: str
+    url: str, storage_options: Mapping[str, Any], *, shown_url: str, of_store: bool = True
 ) -> tuple[AbstractFileSystem, str]:
     """Open the filesystem that `url` names, and return it with the path of the root on it.
 
-    `shown_url` is what may be shown of the URL.
+    `shown_url` is what may be shown of the URL; `of_store`, that it is not a source or target.
 
     Raises:
         InvalidInputError: no filesystem has that scheme (INVALID_URL), or the driver refuses an
@@ -85,7 +85,7 @@ def open_filesystem(
             hint=_near(scheme, shown_url),
         ) from error
     except Exception as error:
-        raise as_cas_error(error, shown_url) from error
+        raise as_cas_error(error, shown_url, of_store=of_store) from error
     return filesystem, root.rstrip("/")
 
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from fsspec import AbstractFileSystem
 
+from cas.backend.counting import RequestTally
 from cas.backend.driver_options import SFTP_SCHEMES, as_driver_options, known_settings
 from cas.backend.drivers import close_connections, is_past_the_end
 from cas.backend.failures import as_cas_error
@@ -37,11 +38,12 @@ _MAXIMUM_PARTS = 9_000
 _Answer = TypeVar("_Answer")
 
 
-def open_place(url: str, options: Mapping[str, Any]) -> Place:
+def open_place(url: str, options: Mapping[str, Any], tally: RequestTally | None = None) -> Place:
     """Open what `url` names. Makes no request.
 
     Args:
         options: arguments of the driver, or the words that settings of stores have for them.
+        tally: where to count what is asked of it.
 
     Raises:
         InvalidInputError: no filesystem has that scheme, it refuses the options, or the URL
@@ -60,8 +62,8 @@ def open_place(url: str, options: Mapping[str, Any]) -> Place:
     settings = {name: value for name, value in options.items() if name in known}
     others = {name: value for name, value in options.items() if name not in known}
     arguments = as_driver_options(url, settings, others)
-    filesystem, root = open_filesystem(url, arguments, shown_url=shown)
-    return Place(filesystem, root, url=url, shown_url=shown)
+    filesystem, root = open_filesystem(url, arguments, shown_url=shown, of_store=False)
+    return Place(filesystem, root, url=url, shown_url=shown, tally=tally)
 
 
 class Place:
@@ -71,9 +73,16 @@ class Place:
     """
 
     def __init__(
-        self, filesystem: AbstractFileSystem, root: str, *, url: str, shown_url: str
+        self,
+        filesystem: AbstractFileSystem,
+        root: str,
+        *,
+        url: str,
+        shown_url: str,
+        tally: RequestTally | None = None,
     ) -> None:
         self._filesystem = filesystem
+        self.tally = tally or RequestTally(shown_url)
         self._runner = RequestRunner()
         protocols = filesystem.protocol
         protocols = {protocols} if isinstance(protocols, str) else set(protocols)
@@ -113,7 +122,7 @@ class Place:
             one = self._request("", lambda: self._filesystem.info(self._root))
             if one["type"] == "file":
                 return [found_object("", one)]
-        found = self._request("", self._list_below)
+        found = self._request("", self._list_below, kind="list")
         if not (found or may_be_object or self._request("", self._is_there)):
             raise self.as_error(FileNotFoundError(), "")
         return list(self._objects_below(found))
@@ -125,7 +134,7 @@ class Place:
             BackendError: the listing failed, or broke off midway.
         """
         try:
-            return list(self._objects_below(self._request("", self._list_below)))
+            return list(self._objects_below(self._request("", self._list_below, kind="list")))
         except NotFoundError:
             return []
 
@@ -160,6 +169,7 @@ class Place:
                 raise
 
         content = self._request(path, fetch, len)
+        self.tally.count("received_bytes", len(content))
         if len(content) > stop - start:
             raise UnsupportedError(
                 f"{self._shown(path)}: {stop - start} bytes asked for, {len(content)} sent",
@@ -195,10 +205,11 @@ class Place:
         """
         full = self._path(path)
         if self._is_object_store:
+            self.tally.count("sent_bytes", len(content))
             put = partial(self._filesystem.pipe_file, full, content)
         else:
             put = partial(self._write_by_moving, path, content)
-        self._request(path, put, lambda _: len(content), writing=True)
+        self._request(path, put, lambda _: len(content), kind="put")
 
     def _write_by_moving(self, path: str, content: bytes) -> None:
         writer = self.open_writer(path, len(content))
@@ -256,7 +267,7 @@ class Place:
         if isinstance(error, CasError | MemoryError):
             return error
         where = self._shown(path)
-        meant = as_cas_error(error, where, writing=writing)
+        meant = as_cas_error(error, where, writing=writing, of_store=False)
         if meant.code is ErrorCode.OBJECT_NOT_FOUND:
             return NotFoundError(f"{where} does not exist", code=ErrorCode.PATH_NOT_FOUND)
         return meant
@@ -292,13 +303,16 @@ class Place:
         act: Callable[[], _Answer],
         moved: Callable[[_Answer], int] = lambda _: 0,
         *,
-        writing: bool = False,
+        kind: str = "get",
     ) -> _Answer:
+        """Ask, again if that fails for a while; looking at an object counts as a `get`."""
+
         def attempt() -> _Answer:
+            self.tally.count(kind)
             try:
                 with self.channel:
                     return act()
             except Exception as error:
-                raise self.as_error(error, path, writing=writing) from error
+                raise self.as_error(error, path, writing=kind == "put") from error
 
         return self._runner.run(attempt, moved)

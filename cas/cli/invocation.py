@@ -166,18 +166,23 @@ class Invocation:
         if not self.flags.stats:
             return
         for counted in self._counted:
-            counts = counted.requests
-            kinds = ", ".join(
-                f"{name} {getattr(counts, name)}"
-                for name in ("get", "put", "create", "list", "delete")
-                if getattr(counts, name)
-            )
-            self.console.statistics(
-                f"{counted.url}: {format_count(counts.requests, 'request')}"
-                + (f" ({kinds})" if kinds else "")
-                + f", sent {format_size(counts.sent_bytes)}"
-                + f", received {format_size(counts.received_bytes)}"
-            )
+            self._show_requests(counted)
+            for tally in getattr(counted, "place_requests", ()):
+                self._show_requests(tally, f"{tally.role} ")
+
+    def _show_requests(self, counted: _Counted, what: str = "") -> None:
+        counts = counted.requests
+        kinds = ", ".join(
+            f"{name} {getattr(counts, name)}"
+            for name in ("get", "put", "create", "list", "delete")
+            if getattr(counts, name)
+        )
+        self.console.statistics(
+            f"{what}{counted.url}: {format_count(counts.requests, 'request')}"
+            + (f" ({kinds})" if kinds else "")
+            + f", sent {format_size(counts.sent_bytes)}"
+            + f", received {format_size(counts.received_bytes)}"
+        )
 
     @property
     def shown_url(self) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cas.backend.base import Backend
+from cas.backend.counting import RequestTally
+from cas.backend.open import redact_url
 from cas.chunking.cutter import Cutter
 from cas.environment import Clock, SystemClock
 from cas.format.config import StoreConfig
@@ -21,6 +23,7 @@ class StoreParts:
         state_dir: where this user's journal lies, or None to keep none.
         jobs: worker threads of a transfer.
         memory_bytes: budget for bytes in flight.
+        tallies: what was asked of sources and targets that are URLs, one for each opened.
     """
 
     backend: Backend
@@ -32,3 +35,10 @@ class StoreParts:
     memory_bytes: int
     state_dir: Path | None = None
     clock: Clock = field(default_factory=SystemClock)
+    tallies: list[RequestTally] = field(default_factory=list)
+
+    def tally(self, url: str, role: str) -> RequestTally:
+        """Return where to count what is asked of a source or target."""
+        tally = RequestTally(redact_url(url), role)
+        self.tallies.append(tally)
+        return tally

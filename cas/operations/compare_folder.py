@@ -69,7 +69,7 @@ def diff_folder(
             # fsspec takes 0.1 s to import, which local folders need not spend.
             from cas.backend.places import open_place
 
-            place = open_place(folder, source_options or {})
+            place = open_place(folder, source_options or {}, parts.tally(folder, "source"))
             open_things.callback(place.close)
             tree = remote_tree = scan_places([place], exclude=exclude)
             hasher = partial(hash_objects, remote_tree, memory_bytes=parts.memory_bytes)

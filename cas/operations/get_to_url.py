@@ -102,7 +102,8 @@ def get_to_url(
     """
     from cas.backend.places import open_place  # fsspec takes 0.1 s to import
 
-    with closing(open_place(url, options.dest_options)) as place:
+    tally = parts.tally(url, "target")
+    with closing(open_place(url, options.dest_options, tally)) as place:
         place.check_writable()
         return version.pages.following_moves(
             lambda: _get_to_place(parts, version, path, place, options)

@@ -204,7 +204,9 @@ def _chosen(
     ]
     if not numbers:
         raise NotFoundError(
-            f"every version of {ref.artifact} is deleted already", code=ErrorCode.VERSION_DELETED
+            f"every version of {ref.artifact} is deleted already",
+            code=ErrorCode.VERSION_DELETED,
+            hint=_next_step(ref, now=now),
         )
     return listing, numbers
 
@@ -256,6 +258,12 @@ def _read_or_none(parts: StoreParts, listing: SlotListing, number: int) -> Versi
         return None
     assert isinstance(record, VersionRecord)
     return record
+
+
+def _next_step(ref: Ref, *, now: bool) -> str:
+    if now:
+        return "cas gc frees what only they needed"
+    return f"cas log {ref.artifact} --all shows what is in the trash; rm --now deletes it for good"
 
 
 def _shorten(users: Iterable[str]) -> str:

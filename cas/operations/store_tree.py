@@ -74,7 +74,7 @@ def store_tree(
     started_ns = parts.clock.now_ns()
     cancel = options.cancel or Cancel()
     with ExitStack() as open_things:
-        tree = _scan(source, options, cancel, open_things)
+        tree = _scan(parts, source, options, open_things)
         raise_problems(tree.problems)
         journal = open_journal(parts)
         if journal is not None:
@@ -84,7 +84,10 @@ def store_tree(
         yield stored
 
 
-def _scan(source: Source, options: PutOptions, cancel: Cancel, open_things: ExitStack) -> LocalTree:
+def _scan(
+    parts: StoreParts, source: Source, options: PutOptions, open_things: ExitStack
+) -> LocalTree:
+    cancel = options.cancel or Cancel()
     if isinstance(source, StreamSource):
         return stream_tree(_stream_path(source))
     if isinstance(source, UrlSource):
@@ -93,7 +96,7 @@ def _scan(source: Source, options: PutOptions, cancel: Cancel, open_things: Exit
 
         places = []
         for url in source.urls:
-            places.append(open_place(url, options.source_options))
+            places.append(open_place(url, options.source_options, parts.tally(url, "source")))
             open_things.callback(places[-1].close)
         return scan_places(places, exclude=options.exclude, check=cancel.check)
     sources = [source] if isinstance(source, str) else source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from servers.s3 import KEY, READER_KEY, READER_SECRET, SECRET, S3Server
 
 from cas.backend.base import Backend
 from cas.backend.open import open_backend
+from cas.backend.places import open_place
 from cas.errors import BackendError, CasError, ErrorCode, InvalidInputError, NotFoundError
 
 pytest.importorskip("s3fs")
@@ -26,6 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # unclosed clients of aiohttp
 by_either_driver = pytest.mark.parametrize(
     "more", [{}, {"max_concurrency": 1}], ids=["any", "s3fs"]
 )
+
+READER = {"key": READER_KEY, "secret": READER_SECRET}
 
 CALLS: dict[str, Callable[[Backend], object]] = {
     "get": lambda backend: backend.get("key"),
@@ -77,10 +81,24 @@ def test_an_unknown_key_is_told(weed, url, more):
 @by_either_driver
 def test_a_reader_may_not_write(weed, url, more):
     """It is told apart from wrong credentials."""
-    reader = weed.options(key=READER_KEY, secret=READER_SECRET, **more)
+    reader = weed.options(**READER, **more)
 
     assert failure_of(url, reader, "put").code is ErrorCode.ACCESS_DENIED
     assert type(failure_of(url, reader)) is NotFoundError
+
+
+@pytest.mark.parametrize("wrong", [{"secret": "wrong"}, {"key": "unknown"}, READER])
+def test_the_hint_about_a_source_or_target_is_not_that_of_a_store(weed, url, wrong):
+    """Neither cas doctor nor cas config knows it; its options do."""
+    with (
+        closing(open_place(f"{url}/x", weed.options(**wrong))) as place,
+        pytest.raises(BackendError) as caught,
+    ):
+        place.write("object", b"content")
+
+    assert caught.value.code is ErrorCode.ACCESS_DENIED
+    assert "--dest-option" in str(caught.value.hint)
+    assert "cas " not in str(caught.value.hint)
 
 
 @by_either_driver

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from servers.place import StoreServer
+from servers.relay import relay_to
 from text_trees import write_folder
 
 import cas
+from cas.backend.counting import RequestTally
 from cas.backend.places import open_place
 from cas.transfer import journal, remote_tree
 
@@ -71,3 +73,22 @@ def test_each_kind_of_server_forgets_a_file_that_is_given_up(request, kind):
 
     assert target.find_present() == []
     target.close()
+
+
+def test_writes_are_counted_as_the_server_sees_them(ministack):
+    """A small object is one request; of a big one each part is, and its beginning and end."""
+    place = ministack.new_place()
+    tally = RequestTally(place.url)
+    with relay_to(ministack.endpoint) as relay:
+        options = ministack.options(endpoint_url=relay.endpoint)
+        target = open_place(place.url, options, tally)
+
+        target.write("small", b"content")
+        writer = target.open_writer("big", 40 << 20)
+        for _ in range(10):
+            writer.write(bytes(4 << 20))
+        writer.commit()
+        target.close()
+
+    seen = [method for method, _ in relay.requests if method in ("PUT", "POST")]
+    assert (tally.requests.put, tally.requests.sent_bytes) == (len(seen), 7 + (40 << 20))

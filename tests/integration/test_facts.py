@@ -183,6 +183,17 @@ def test_aliases_are_set_moved_listed_and_removed(cas, two_versions):
     assert cas("tag", "imagenet").out == "production  imagenet:v1\n"
 
 
+def test_deleting_what_is_deleted_says_what_is_left_to_do(cas, two_versions):
+    """What lies in the trash can be looked at and deleted for good; after that nothing is left."""
+    cas("rm", "imagenet", "-y", "--force")
+    in_trash = cas("rm", "imagenet", "-y", code=3)
+    cas("rm", "imagenet", "--now", "-y", "--force")
+    gone = cas("rm", "imagenet", "--now", "-y", code=3)
+
+    assert "cas log imagenet --all" in in_trash.err
+    assert "cas gc" in gone.err
+
+
 def test_a_deleted_version_comes_back(cas, two_versions):
     """Deleting hides a version and restore shows it again; its data was never gone."""
     assert cas.json("rm", "imagenet:v1", "-y") == {

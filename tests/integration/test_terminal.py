@@ -222,6 +222,17 @@ def test_stats_tell_what_was_asked_of_the_storage(cas, data):
     assert line.search(put.err.strip().splitlines()[-1])
     assert "request" in missing.err
     assert "request" not in put.out
+
+
+def test_stats_tell_what_was_asked_of_a_target_apart(cas, data):
+    """A line of its own after the store's, with what was written there."""
+    cas("put", "data", "pets")
+
+    got = cas("get", "pets", "memory://bucket/pets", "--stats", code=9)
+
+    store, target = got.err.strip().splitlines()[-2:]
+    assert store.startswith("file://")
+    assert re.match(r"target memory://bucket/pets: \d+ requests \(put \d+, list 1\), sent ", target)
     assert "request" not in cas("ls").err
 
 

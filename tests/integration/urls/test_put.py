@@ -147,3 +147,15 @@ def test_secrets_of_a_url_are_not_recorded(store, bucket):
     command = store.version(outcome.ref).record.producer["command"]
     assert "hidden" not in " ".join(command)
     assert command[:5] == ["cas", "put", "s3://bucket/raw", "-n", "x"]
+
+
+def test_what_was_asked_of_a_source_is_counted_apart(store, bucket, reads):
+    """The look, the listing and each read, and the bytes that came."""
+    outcome = store.put(bucket.put_all("raw", FILES), "objects")
+
+    (tally,) = store.place_requests
+    assert (tally.role, tally.url) == ("source", f"{bucket.url}/raw")
+    counts = tally.requests
+    assert (counts.list, counts.received_bytes) == (1, outcome.totals.size)
+    assert counts.get > len(reads)  # objects are looked at, too
+    assert counts.requests == counts.get + counts.list
