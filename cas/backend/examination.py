@@ -1,4 +1,6 @@
-"""What a server tells beyond objects: its clock, unfinished uploads; and the driver's versions."""
+"""What a server tells beyond objects: its clock, unfinished uploads, the bucket's rules; and the
+driver's versions.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cas.backend.base import Backend
+from cas.backend.bucket_rules import BucketRules, rules_of_gcs, rules_of_s3
 from cas.backend.driver_options import (
     AZURE_SCHEMES,
     GCS_SCHEMES,
@@ -90,6 +93,26 @@ class ServerExamination:
         )
         begun = [_nanoseconds(upload["Initiated"]) for upload in answer.get("Uploads", [])]
         return StaleUploads(len(begun), min(begun, default=None))
+
+    def bucket_rules(self) -> BucketRules | None:
+        """Return what the bucket does by itself to what lies below the root.
+
+        Raises:
+            Exception: whatever the driver raises.
+        """
+        if self._scheme in GCS_SCHEMES:
+            answer = self._filesystem.call("GET", "b/{}", self._bucket, json_out=True)
+            return rules_of_gcs(answer, self._folder)
+        if self._scheme not in S3_SCHEMES:
+            return None
+        versioning = self._filesystem.call_s3("get_bucket_versioning", Bucket=self._bucket)
+        try:
+            lifecycle = self._filesystem.call_s3(
+                "get_bucket_lifecycle_configuration", Bucket=self._bucket
+            )
+        except FileNotFoundError:
+            lifecycle = {}  # there are no rules
+        return rules_of_s3(versioning, lifecycle, self._folder)
 
 
 def driver_versions(url: str, backend: Backend) -> dict[str, str | None]:

@@ -27,8 +27,12 @@ from cas.operations.diagnosis import (
 )
 from cas.operations.examine_store import STORE_CHECKS, StoreExamination
 
-_SERVER_CHECKS = ("clock", "uploads")
+_SERVER_CHECKS = ("clock", "uploads", "bucket")
 _LIFECYCLE = "let the bucket abort them: a lifecycle rule AbortIncompleteMultipartUpload of 7 days"
+_OLD_VERSIONS = "to free it, a lifecycle rule that ends old versions; see specs/roles.md"
+_EXCLUDE = (
+    "exclude the store from that rule: cas itself deletes what nothing needs; see specs/roles.md"
+)
 _SECOND_NS = 10**9
 
 
@@ -86,6 +90,7 @@ def _check_server(
     return [
         _asked("clock", shown_url, lambda: _check_clock(server, clock)),
         _asked("uploads", shown_url, lambda: _check_uploads(server, clock)),
+        _asked("bucket", shown_url, lambda: _check_bucket(server)),
     ]
 
 
@@ -118,3 +123,15 @@ def _check_uploads(server: ServerExamination, clock: Clock) -> Check:
     least = "at least " if found.count >= MOST_UPLOADS else ""
     text = f"{least}{format_count(found.count, 'unfinished multipart upload')}, paid for"
     return passed("uploads", f"{text}; the oldest is {format_count(days, 'day')} old", _LIFECYCLE)
+
+
+def _check_bucket(server: ServerExamination) -> Check:
+    rules = server.bucket_rules()
+    if rules is None:
+        return skipped("bucket", "this kind of store has no rules that can be asked for")
+    if rules.harmful:
+        return failed("bucket", f"a rule of the bucket, {'; '.join(rules.harmful)}", _EXCLUDE)
+    if rules.keeps_old and not rules.ends_old:
+        text = "what is deleted stays as an old version, and is paid for"
+        return passed("bucket", text, _OLD_VERSIONS)
+    return passed("bucket", "no rule deletes what a store needs")

@@ -54,3 +54,38 @@ def test_the_doctor_tells_unfinished_uploads_and_the_clock(ministack: S3Server, 
     assert "1 unfinished multipart upload" in found["uploads"].text
     assert "lifecycle" in (found["uploads"].hint or "")
     assert "agrees" in found["clock"].text
+
+
+RULE = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": "store/sessions/"}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "state", "text"),
+    [
+        (None, CheckState.OK, "stays as an old version"),
+        ({"NoncurrentVersionExpiration": {"NoncurrentDays": 7}}, CheckState.OK, "no rule deletes"),
+        ({"Expiration": {"Days": 30}}, CheckState.FAILED, "tidy deletes objects after 30 days"),
+    ],
+    ids=["versioned", "frees", "deletes"],
+)
+def test_the_doctor_tells_what_a_bucket_does_by_itself(
+    ministack: S3Server, options, rule, state, text
+):
+    """Old versions that are paid for, and rules that take what versions need."""
+    bucket = ministack.new_bucket()
+    url, given = f"s3://{bucket}/store", ministack.options()
+    cas.Store.create(url, storage_options=given).close()
+    ministack.client.put_bucket_versioning(
+        Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    if rule is not None:
+        ministack.client.put_bucket_lifecycle_configuration(
+            Bucket=bucket, LifecycleConfiguration={"Rules": [RULE | rule]}
+        )
+
+    diagnosis = cas.Store.diagnose(url, storage_options=given, options=options)
+
+    found = next(check for check in diagnosis.checks if check.name == "bucket")
+    assert found.state is state
+    assert text in found.text
+    assert ("specs/roles.md" in (found.hint or "")) is (text != "no rule deletes")

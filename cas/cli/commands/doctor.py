@@ -32,7 +32,7 @@ def command(cli: Invocation, place: str | None, *, read_only: bool) -> int:
 
     One line for each check: settings, software, driver, latency, cas.json, the rights to list, get,
     put, create and delete, whether one of several racing writers wins, the server's clock,
-    unfinished uploads, the local cache. It ends with the roles that the rights suffice for. A few
+    unfinished uploads, the bucket's rules, the local cache. It ends with the roles that the rights suffice for. A few
     objects are written below sessions/ and deleted, unless --read-only. Exits 1 if a check failed.
     """
     from cas.settings import cache_folder  # not needed for --help

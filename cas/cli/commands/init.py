@@ -16,6 +16,7 @@ cas init ./store
 cas init s3://bucket/prefix
 cas init /data/cas --chunk-size 128KiB
 """
+_BUCKETS = ("s3:", "s3a:", "gs:", "gcs:")
 
 
 @verb("init", examples=EXAMPLES, exit_codes=(4, 6, 7))
@@ -50,6 +51,8 @@ def command(cli: Invocation, url: str | None, chunk_size: int | None) -> None:
             "this storage does not keep two writers apart: put from one place at a time; "
             "rm and restore are refused"
         )
+    if store.url.startswith(_BUCKETS):
+        cli.console.note("no rule of the bucket may delete below it; cas doctor looks for one")
     if choice.url != cli.choice.url:
         cli.console.note(
             f"to use it by default: export CAS_STORE={escape(choice.name or store.url)}"

@@ -18,7 +18,16 @@ from cas.operations.diagnosis import CheckState, Role
 from cas.operations.examine_store import STORE_CHECKS, StoreExamination
 from cas.operations.init import init_store
 
-ALL_CHECKS = ("settings", "software", "driver", *STORE_CHECKS, "clock", "uploads", "cache")
+ALL_CHECKS = (
+    "settings",
+    "software",
+    "driver",
+    *STORE_CHECKS,
+    "clock",
+    "uploads",
+    "bucket",
+    "cache",
+)
 OK, FAILED, SKIPPED = CheckState.OK, CheckState.FAILED, CheckState.SKIPPED
 
 
@@ -46,6 +55,7 @@ def test_a_healthy_folder_passes_everything(tmp_path, options):
     assert {name for name, state in states(diagnosis).items() if state is not OK} == {
         "clock",
         "uploads",
+        "bucket",
     }
     assert diagnosis.is_healthy
     assert diagnosis.roles == (Role.READER, Role.WRITER, Role.COLLECTOR)
