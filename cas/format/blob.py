@@ -50,7 +50,7 @@ _TRAILER = struct.Struct("<IIII4s")
 _BLOB_MAGIC = b"CASB"
 _TABLE_MAGIC = b"CAST"
 _END_MAGIC = b"CASE"
-_FRAME_TAG = 0xF5
+FRAME_TAG = 0xF5
 _CHUNK = np.dtype([("id", np.uint8, (ID_BYTES,)), ("length", "<u4")])
 
 HEADER_BYTES = _HEADER.size
@@ -185,7 +185,7 @@ def encode_frame_head(
     rows = np.empty(count, _CHUNK)
     rows["id"] = np.frombuffer(chunk_ids, np.uint8).reshape(count, ID_BYTES)
     rows["length"] = chunk_lengths
-    return _FRAME.pack(_FRAME_TAG, codec, param, stored, raw, count) + rows.tobytes()
+    return _FRAME.pack(FRAME_TAG, codec, param, stored, raw, count) + rows.tobytes()
 
 
 def decode_frame_head(content: Buffer, *, what: str, limit: int = MAX_PAGE_BYTES) -> FrameHead:
@@ -197,7 +197,7 @@ def decode_frame_head(content: Buffer, *, what: str, limit: int = MAX_PAGE_BYTES
     if len(content) < FRAME_HEAD_BYTES:
         raise malformed(what, f"{len(content)} bytes are no frame")
     tag, codec, param, stored, raw, count = _FRAME.unpack_from(content)
-    if tag != _FRAME_TAG:
+    if tag != FRAME_TAG:
         raise malformed(what, f"no frame begins with {tag:#04x}")
     if not 0 < count <= MAX_BLOB_CHUNKS or not 0 < raw <= limit or not 0 < stored <= limit:
         raise malformed(what, f"a frame of {count} chunks, {raw} bytes, {stored} stored")

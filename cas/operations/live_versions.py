@@ -140,8 +140,7 @@ class LiveVersions:
         try:
             return decode_slot(content, what=key, artifact=artifact, number=number)
         except (CorruptionError, UnsupportedError) as error:
-            if not is_purged:
-                self._note(error, key, "record", f"{artifact}:v{number}")
+            self._note(error, key, "record", f"{artifact}:v{number}", is_settled=is_purged)
             return None
 
     def _check_expiries(self, record: VersionRecord, expiries: list[int]) -> None:

@@ -25,7 +25,7 @@ from cas.model.progress import Cancel
 from cas.objects.blob_list import BlobList, BlobRef
 from cas.objects.blobs import TableReader
 from cas.objects.damage import BlobDamage
-from cas.objects.examine_blob import BlobTarget, damaged_chunks, frame_stop, read_table
+from cas.objects.examine_blob import damaged_chunks, frame_stop, read_table
 from cas.objects.parts import StoreParts
 from cas.objects.scan_blob import is_table_of, scan_blob
 from cas.operations.damaged_extents import Int64s
@@ -133,7 +133,7 @@ class BlobRepair:
             self._cancel.check()
             need.table = self._find_table(need, cached)
             if need.table is None and need.damage.state is not DamageState.MISSING:
-                guess = self._scan(need.target)
+                guess = self._scan(need)
                 if guess is not None:
                     guesses.remember(need.target.blob_id, guess)
         return guesses
@@ -144,7 +144,7 @@ class BlobRepair:
             return read_table(self._backend, target)
         except CasError:
             pass
-        scanned = self._scan(target)
+        scanned = self._scan(need)
         if scanned is not None and is_table_of(scanned, target):
             return scanned
         for source in self._sources:
@@ -159,9 +159,12 @@ class BlobRepair:
         except CasError:
             return None
 
-    def _scan(self, target: BlobTarget) -> BlobTable | None:
+    def _scan(self, need: BlobNeed) -> BlobTable | None:
+        target = need.target
+        spans = [span for file in need.files.values() for span in file.spans]
+        extents = [(span.first, span.chunks, span.stop - span.start) for span in spans]
         try:
-            return scan_blob(self._backend.get(target.key), target)
+            return scan_blob(self._backend.get(target.key), target, extents)
         except CasError:
             return None
 

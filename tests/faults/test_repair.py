@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import cas
+from cas.format.blob import FRAME_TAG, HEADER_BYTES, decode_frame_head
 from cas.testing.corpora import random_content, text_content
 
 DATA = cas.VerifyOptions(level=cas.VerifyLevel.DATA)
@@ -338,6 +339,28 @@ def test_a_source_that_lies_heals_nothing(make_scene):
 
     assert outcome.lost
     assert outcome.found_chunks == 0
+
+
+def test_behind_a_damaged_head_everything_else_is_found_without_a_table(scene):
+    """Only files with a part in that frame are lost, though nothing tells how many chunks it had."""
+    tree = {b"%02d" % n: random_content(n, 40_000 + 1000 * n) for n in range(30)}
+    scene.put(tree)
+    key = largest(scene)
+    content = scene.truth.get(key)
+    heads = [HEADER_BYTES]
+    while content[heads[-1]] == FRAME_TAG:
+        heads.append(heads[-1] + decode_frame_head(content[heads[-1] :], what=key).length)
+    flip(scene, key, heads[len(heads) // 2])
+    flip(scene, key, -30)
+    scene.store().verify(None, DATA)
+
+    outcome = repair(scene)
+
+    lost = {hole.path.encode() for hole in outcome.lost}
+    assert 0 < len(lost) < 9
+    version = scene.store().version("data")
+    for path in tree.keys() - lost:
+        assert version.read(path.decode()) == tree[path]
 
 
 def test_a_damaged_revision_is_gone_around(make_scene):
