@@ -27,6 +27,7 @@ from cas.format.verification import (
     encode_damage,
 )
 from cas.model.ids import SESSION_ID_BYTES, BlobId, SessionId
+from cas.model.units import format_count
 
 Int64s = NDArray[np.int64]
 
@@ -60,7 +61,7 @@ class BlobDamage:
         return {
             DamageState.MISSING: "is missing",
             DamageState.TABLE: "has another size than pages say, or a table that cannot be read",
-            DamageState.CHUNKS: f"has {len(self.chunks)} damaged chunks",
+            DamageState.CHUNKS: f"has {format_count(len(self.chunks), 'damaged chunk')}",
             DamageState.HEADS: "has damaged heads, though all chunks can be read",
         }[self.state]
 

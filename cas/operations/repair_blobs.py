@@ -186,6 +186,19 @@ class BlobRepair:
         if len(rows) and rows[-1] >= len(lengths):
             # A page speaks of chunks that there are not; that is no damage of the blob.
             rows = rows[rows < len(lengths)]
+        if need.damage.state is DamageState.CHUNKS:
+            # What is damaged first: if some of it is nowhere, the blob stays needed for that, and
+            # what is whole in it may as well stay there.
+            damaged = np.intersect1d(rows, need.damage.chunks)
+            self._move_rows(need, table, damaged, repaired)
+            if repaired.lost:
+                return
+            rows = np.setdiff1d(rows, damaged)
+        self._move_rows(need, table, rows, repaired)
+
+    def _move_rows(
+        self, need: BlobNeed, table: BlobTable, rows: Int64s, repaired: RepairedBlob
+    ) -> None:
         frames = table.chunk_frames[rows]
         for frame in np.unique(frames).tolist():
             self._cancel.check()
@@ -193,7 +206,7 @@ class BlobRepair:
             for row in rows[frames == frame].tolist():
                 content = whole.get(row)
                 if content is None:
-                    content = self._ask(table.chunk_ids[row].tobytes(), lengths[row])
+                    content = self._ask(table.chunk_ids[row].tobytes(), repaired.lengths[row])
                 if content is None:
                     repaired.lost.add(row)
                     continue

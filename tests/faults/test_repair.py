@@ -341,6 +341,26 @@ def test_a_source_that_lies_heals_nothing(make_scene):
     assert outcome.found_chunks == 0
 
 
+def test_what_is_whole_stays_where_it_is_if_the_blob_stays_needed(scene, tmp_path):
+    """Nothing is moved for nothing; what is found of two damaged chunks is stored alone."""
+    two_versions(scene)
+    key = largest(scene)
+    size = len(scene.truth.get(key))
+    flip(scene, key, size // 3)
+    flip(scene, key, 2 * size // 3)
+    scene.store().verify(None, DATA)
+
+    nothing = repair(scene)
+    half = tmp_path / "half"
+    half.write_bytes(TREE[b"large.bin"][: size // 2])
+    some = repair(scene, paths=[half])
+
+    assert (nothing.moved_bytes, nothing.revised, nothing.lost_chunks) == (0, (), 2)
+    assert (some.moved_bytes, some.found_chunks) == (some.found_bytes, 1)
+    assert some.revised == ("data:v0", "data:v1")
+    assert len(some.lost) == 2
+
+
 def test_behind_a_damaged_head_everything_else_is_found_without_a_table(scene):
     """Only files with a part in that frame are lost, though nothing tells how many chunks it had."""
     tree = {b"%02d" % n: random_content(n, 40_000 + 1000 * n) for n in range(30)}

@@ -15,7 +15,7 @@ from cas.cli.progress import ProgressDisplay
 from cas.cli.values import JOBS
 from cas.cli.verb import WITH_STORE, verb
 from cas.cli.verification import show_repair
-from cas.errors import NotFoundError
+from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 
 EXAMPLES = """
 cas repair
@@ -46,6 +46,12 @@ def command(cli: Invocation, ref: str | None, places: tuple[str, ...], **given: 
     cannot be brought back; it is listed by version, path and bytes, and cas get --allow-holes
     writes the rest.
     """
+    if places and ref is not None and Path(ref).exists():
+        raise InvalidInputError(
+            f"{ref!r} is a file or folder here, and no version",
+            code=ErrorCode.INVALID_REF,
+            hint=f"each place to look in takes an option of its own: --from {ref}",
+        )
     with ExitStack() as opened:
         store = opened.enter_context(cli.open_store(jobs=given["jobs"]))
         stores, paths = [], []
