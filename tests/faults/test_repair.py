@@ -6,6 +6,7 @@ import pytest
 
 import cas
 from cas.format.blob import FRAME_TAG, HEADER_BYTES, decode_frame_head
+from cas.model.progress import Cancel, Cancelled
 from cas.testing.corpora import random_content, text_content
 
 DATA = cas.VerifyOptions(level=cas.VerifyLevel.DATA)
@@ -359,6 +360,32 @@ def test_what_is_whole_stays_where_it_is_if_the_blob_stays_needed(scene, tmp_pat
     assert (some.moved_bytes, some.found_chunks) == (some.found_bytes, 1)
     assert some.revised == ("data:v0", "data:v1")
     assert len(some.lost) == 2
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_an_interrupted_repair_loses_nothing_and_the_next_does_the_rest(scene, after):
+    """Wherever it is stopped; it leaves no intent behind."""
+    two_versions(scene)
+    flip(scene, largest(scene))
+    scene.store().verify(None, DATA)
+    before = everything(scene)
+    cancel = Cancel()
+    steps: list[str] = []
+
+    def stop(progress):
+        steps.append(progress.phase)
+        if len(steps) > after:
+            cancel.set()
+
+    paths = (str(scene.source(NEXT | {b"old": TREE[b"sub/other"]}, "copy")),)
+    options = cas.RepairOptions(apply=True, paths=paths, progress=stop, cancel=cancel)
+    with pytest.raises(Cancelled):
+        scene.store().repair(None, options)
+
+    assert only_added(before, scene)
+    assert scene.listed("sessions") == {}
+    assert repair(scene, paths=paths).is_whole
+    check_whole(scene)
 
 
 def test_behind_a_damaged_head_everything_else_is_found_without_a_table(scene):

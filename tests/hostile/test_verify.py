@@ -9,6 +9,7 @@ from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
 from cas.errors import BackendError
 from cas.format import keys
+from cas.model.progress import Cancel, Cancelled
 from cas.operations.init import init_store
 from cas.testing.corpora import random_content, text_content
 from cas.testing.trees import Tree, write_tree
@@ -269,3 +270,34 @@ def test_damage_is_remembered_until_the_blob_is_whole_again(sound):
     assert store.verify(None, cas.VerifyOptions(level=cas.VerifyLevel.DATA)).is_sound
 
     assert [one.key for one in backend.list_objects("gc")] == []
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_an_interrupted_run_keeps_what_it_read(sound, after):
+    """What was found whole, and what was found damaged; the next one goes on from there."""
+    backend = backend_of({k: v for k, v in sound.items() if not k.startswith("verify/")})
+    blobs = [key for key in sound if key.startswith(("blobs/", "meta/"))]
+    for key in blobs[:1]:
+        content = bytearray(sound[key])
+        content[len(content) // 2] ^= 1
+        backend.put(key, [bytes(content)])
+    cancel = Cancel()
+    read: list[int] = []
+
+    def stop(progress: cas.Progress) -> None:
+        if progress.phase == "verify":
+            read.append(progress.done_files)
+            if progress.done_files >= after:
+                cancel.set()
+
+    level = cas.VerifyLevel.DATA
+    store = cas.Store.on(backend, options=OPTIONS)
+    options = cas.VerifyOptions(level=level, progress=stop, cancel=cancel, jobs=1)
+    with pytest.raises(Cancelled):
+        store.verify(None, options)
+    rest = store.verify(None, cas.VerifyOptions(level=level, max_age_seconds=3600))
+
+    assert after <= len(read) < len(blobs)
+    assert rest.recent_blobs + rest.read_blobs == rest.blobs
+    assert rest.recent_blobs >= len(read) - 1
+    assert [one.key for one in rest.problems] == blobs[:1]

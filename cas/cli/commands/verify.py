@@ -15,6 +15,9 @@ from cas.cli.verb import WITH_STORE, verb
 from cas.cli.verification import show_verify
 from cas.errors import ErrorCode, InvalidInputError
 
+_STOPPED = (
+    "interrupted: what was read until now is remembered; cas verify tells what of it is damaged"
+)
 EXAMPLES = """
 cas verify
 cas verify bert:v3 --data
@@ -46,7 +49,7 @@ def command(cli: Invocation, ref: str | None, **given: Any) -> int:
     level = _level(given)
     with (
         cli.open_store(jobs=given["jobs"]) as store,
-        stopped_by_ctrl_c("interrupted: what was read until now is remembered") as cancel,
+        stopped_by_ctrl_c(_STOPPED) as cancel,
         ProgressDisplay(cli.console) as display,
     ):
         options = cas.VerifyOptions(
