@@ -73,9 +73,9 @@ def command(cli: Invocation, *, apply: bool, **given: Any) -> None:
 
     Versions keep what they need, those in the trash too, and so do puts under way, on whatever
     machine. First, versions whose time is over (see cas ttl) go to the trash, and what lay there for
-    long enough is purged. It can run at any time, beside anything, several times at once; killed, the next run
-    finishes it. A brake holds (exit 10) when something looks wrong; the message says what, and how
-    to override it.
+    long enough is purged. It can run at any time, beside anything, several times at once; killed,
+    the next run finishes it. A brake holds (exit 10) when something looks wrong: then nothing is
+    deleted and no version moved, and the message says what it was and how to override it.
 
     A blob goes when nothing in it is needed. With --repack, what lives in blobs that are mostly dead
     is stored anew before, at most a tenth of the store in one run, and versions are led there; their
