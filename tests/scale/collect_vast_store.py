@@ -68,6 +68,7 @@ def main() -> None:
                 "peak_bytes": peak_bytes(),
                 **found,
             }
+            sys.stderr.write(f"{step} {json.dumps(told[step])}\n")
     json.dump(told, sys.stdout)
 
 

@@ -30,14 +30,11 @@ LITTERED = Shape(versions=2, pages=10, files=4000, changed=2, fresh=50, dead=1_1
 
 
 def run(folder: Path, shape: Shape, *steps: str) -> dict[str, dict[str, int]]:
-    """Do steps in a process of their own; print and return what each cost."""
+    """Do steps in a process of their own, which prints what each cost; return that."""
     script = Path(__file__).with_name("collect_vast_store.py")
     words = [sys.executable, script, folder / "store", folder / "state", json.dumps(asdict(shape))]
     done = subprocess.run([*map(str, words), *steps], check=True, stdout=subprocess.PIPE)
-    told = json.loads(done.stdout)
-    for step, cost in told.items():
-        sys.stdout.write(f"{step} {json.dumps(cost)}\n")
-    return told
+    return json.loads(done.stdout)
 
 
 def pages_read(cost) -> int:
