@@ -25,6 +25,7 @@ from cas.objects.versions import (
     SlotListing,
     is_given_up,
     list_artifacts,
+    list_slots,
     read_move,
     read_root_location,
     read_slot,
@@ -203,8 +204,35 @@ class LiveSearch:
         except CorruptionError:
             # Which one it is, and everything else, is found one by one.
             for one in versions:
-                self._add(self.needed, self._follow([one.root], Unreadable.STOP, of=one.ref))
+                self._follow_alone(one)
         self._followed.update(roots)
+
+    def _follow_alone(self, version: FoundVersion) -> None:
+        """Follow a version to where it lies now; to nothing if it was purged meanwhile.
+
+        Then another collector may have taken what it needed when it was found.
+        """
+        one = version
+        while True:
+            try:
+                self._add(self.needed, self._closures.of_locations([one.root]))
+                return
+            except CorruptionError:
+                now = self._look_again(one)
+            if now is not None and now.is_purged:
+                return
+            if now is None or now.root == one.root:
+                self._add(self.needed, self._follow([one.root], Unreadable.STOP, of=one.ref))
+                return
+            one = now
+
+    def _look_again(self, one: FoundVersion) -> FoundVersion | None:
+        artifact, number = one.record.artifact, one.record.number
+        now = self._read_version((list_slots(self._backend, artifact), number))
+        if not isinstance(now, FoundVersion):
+            return None  # it is what could not be read that brakes
+        self.versions[artifact, number] = now
+        return now
 
     # -- both
 

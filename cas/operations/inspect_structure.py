@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cas.backend.caching import past_cache
-from cas.errors import CasError, CorruptionError, UnsupportedError
+from cas.errors import CasError, CorruptionError, NotFoundError, UnsupportedError
 from cas.format.verification import DamageState
 from cas.model.entry import PageLocation
 from cas.model.names import Ref
@@ -116,6 +116,40 @@ def confirm_damage(
         else:
             found.add_damage([damage])
     return sound
+
+
+def forget_what_went(parts: StoreParts, found: Inspection, ref: Ref | None, cancel: Cancel) -> None:
+    """Look again whether what was found damaged is needed at all: versions may have been purged or
+    moved since they were inspected, and a collection takes what they alone needed (V2).
+
+    Raises:
+        NotFoundError: the one version that was to be verified is gone.
+        BackendError: the storage failed.
+    """
+    if not found.problems:
+        return
+    try:
+        live = LiveVersions(parts)
+        live.read(ref)
+        there = {(one.ref, one.root) for one in live.versions}
+        gone = {one.ref for one in found.versions if (one.ref, one.root) not in there}
+        if not gone:
+            return
+        now = _inspect(replace(parts, pages=CheckedPageReader(parts.backend)), ref, cancel, None)
+    except NotFoundError:
+        found.problems.clear()
+        found.damage.clear()
+        raise
+    needed = {row.tobytes() for row in now.needed.ids} if found.damage else set()
+    lost = [blob_id for blob_id in found.damage if blob_id not in needed]
+    lost_keys = {found.damage.pop(blob_id).key for blob_id in lost}
+    found.problems = [
+        one
+        for one in found.problems
+        if not (one.kind == "blob" and one.key in lost_keys)
+        and not (one.versions and gone.issuperset(one.versions))
+    ]
+    found.versions = now.versions
 
 
 def _inspect(

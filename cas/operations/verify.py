@@ -18,6 +18,7 @@ from cas.operations.check_tables import check_tables
 from cas.operations.inspect_structure import (
     Inspection,
     confirm_damage,
+    forget_what_went,
     inspect_structure,
     parts_past_cache,
 )
@@ -49,6 +50,7 @@ def verify(parts: StoreParts, ref: Ref | None, options: VerifyOptions) -> Verify
             read_tables = check_tables(fresh, found, options, cancel)
         elif level is VerifyLevel.DATA:
             read_blobs(fresh, found, options, reads, started)
+        forget_what_went(fresh, found, ref, cancel)
     finally:
         if options.remember:
             _remember_damage(fresh, found, reads)
