@@ -61,6 +61,7 @@ class Actor:
     act: Callable[[Backend], Any]
     plan: FaultPlan = field(default_factory=FaultPlan)
     request: Request | None = None  # what it waits for
+    made: list[Request] = field(default_factory=list)  # what it was let through to
     has_ended: bool = False
     answer: Any = None
     error: BaseException | None = None
@@ -97,6 +98,7 @@ class Actor:
         self._may_go.acquire()
         if self._is_abandoned:
             raise AbandonedError
+        self.made.append(request)
 
     def _wait(self) -> None:
         if not self._stands.acquire(timeout=PATIENCE_SECONDS):

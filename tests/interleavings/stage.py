@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from collected import AT_ONCE, OPTIONS, assert_clean, collect, copied, held, put
+from collected import AT_ONCE, OPTIONS, collect, copied, purge, put
+from interleavings.ended import Ended, Told
 from interleavings.scheduler import Actor, Chooser, run_schedule
 
 import cas
 from cas.backend.base import Backend
 from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
-from cas.errors import CasError, NotFoundError
 from cas.format import keys
 from cas.objects.collections import give_verdict, put_floor
 from cas.objects.id_sets import sort_ids
 from cas.operations.collect_garbage import _Collection
 from cas.operations.collection_outcomes import CollectOptions
+from cas.operations.delete import Deletion
 from cas.operations.init import init_store
 from cas.operations.survey import Survey
 from cas.testing.corpora import random_content
-from cas.testing.fault_plan import LOSSES, CrashError, Fault, FaultPlan
+from cas.testing.fault_plan import LOSSES, Fault, FaultPlan
 from cas.testing.trees import Tree, write_tree
 
 FAULTS = (*LOSSES, Fault.LATE)
@@ -34,6 +34,10 @@ NEWER: Tree = OLD | {b"c": random_content(3, 1000)}
 OTHER: Tree = {b"b": OLD[b"b"], b"d": random_content(4, 1200)}
 
 
+LARGE: Tree = OLD | {b"z": random_content(5, 30_000)}
+DATA = cas.VerifyOptions(level=cas.VerifyLevel.DATA)
+
+
 class _Reckless(_Collection):
     """Makes no good guess what is garbage: any set of candidates must be safe."""
 
@@ -41,12 +45,12 @@ class _Reckless(_Collection):
         return [sort_ids(planning.stored.ids)]
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What an actor was told of a version: the number, and what is in it."""
+class _Blind(_Collection):
+    """Makes no guess at all: one run, from the condemn record to the deletion."""
 
-    number: int
-    tree: Tree
+    def run(self):
+        stored = self._survey.list_blobs()
+        self._collect(sort_ids(stored.ids), stored)
 
 
 @dataclass
@@ -56,6 +60,8 @@ class Stage:
     folder: Path
     begin: MemoryBackend = field(default_factory=MemoryBackend)
     trees: list[Tree] = field(default_factory=list)
+    versions: int = 0
+    sound: MemoryBackend | None = None  # a copy elsewhere, if this one is damaged
 
     @classmethod
     def with_versions(cls, folder: Path, *trees: Tree) -> Stage:
@@ -65,7 +71,63 @@ class Stage:
         for tree in trees:
             put(stage.begin, folder, tree)
             stage.trees.append(tree)
+        stage.versions = len(trees)
         return stage
+
+    @classmethod
+    def mostly_dead(cls, folder: Path) -> Stage:
+        """Make a store whose only version needs little of its blob."""
+        stage = cls.with_versions(folder, LARGE, OLD)
+        purge(stage.begin, 0)
+        return stage
+
+    @classmethod
+    def trashed(cls, folder: Path) -> Stage:
+        """Make a store whose only version lies in the trash."""
+        stage = cls.with_versions(folder, OLD)
+        cas.Store.on(stage.begin, options=OPTIONS).delete(stage.ref, force=True)
+        return stage
+
+    @classmethod
+    def damaged(cls, folder: Path) -> Stage:
+        """Make a store whose only version is damaged, and known to be; a copy of it is whole."""
+        stage = cls.with_versions(folder, OLD)
+        stage.sound = MemoryBackend()
+        init_store(stage.sound, SystemClock(), chunk_average=4 << 10)
+        store = cas.Store.on(stage.begin, options=OPTIONS)
+        store.copy(stage.ref, cas.Store.on(stage.sound, options=OPTIONS))
+        key = next(one.key for one in stage.begin.list_objects(keys.BLOBS))
+        content = bytearray(stage.begin.get(key))
+        content[len(content) // 3] ^= 1
+        stage.begin.put(key, [bytes(content)])
+        assert not store.verify(None, DATA).is_sound
+        return stage
+
+    @property
+    def number(self) -> int:
+        """The newest version there is to begin with."""
+        return self.versions - 1
+
+    @property
+    def ref(self) -> str:
+        """What it is called."""
+        return f"data:v{self.number}"
+
+    @property
+    def tree(self) -> Tree:
+        """What it holds."""
+        return self.trees[self.number]
+
+    @property
+    def source(self) -> Path:
+        """A folder that holds the same."""
+        return self.folder / f"source-{self.number}"
+
+    def repair(self, backend: Backend) -> cas.RepairOutcome:
+        """Repair all that is damaged, from the copy that is whole."""
+        others = [cas.Store.on(self.sound, options=OPTIONS)] if self.sound else []
+        store = cas.Store.on(backend, options=OPTIONS)
+        return store.repair(None, cas.RepairOptions(apply=True), stores=others)
 
     # Clients ---------------------------------------------------------------------------------
 
@@ -88,13 +150,15 @@ class Stage:
 
     def reckless(self, name: str = "reckless") -> Actor:
         """Return a collector that condemns all there is, and takes nobody for dead."""
+        return _collector(name, _Reckless, grace_seconds=3600)
 
-        def act(backend: Backend) -> None:
-            parts = cas.Store.on(backend, options=OPTIONS).parts
-            with Survey(parts, replace(AT_ONCE, grace_seconds=3600)) as survey:
-                _Reckless(survey).run()
+    def blind(self, name: str = "blind") -> Actor:
+        """Return one that does so without looking first, in one run and nothing beside it."""
+        return _collector(name, _Blind, grace_seconds=3600)
 
-        return Actor(name, act)
+    def settler(self, name: str = "settler") -> Actor:
+        """Return the same, but one that takes everybody for dead."""
+        return _collector(name, _Blind, grace_seconds=0)
 
     def abandoner(self, name: str = "abandoner") -> Actor:
         """Return a client that ends run 1 by clearing all, and lets its records expire."""
@@ -107,22 +171,11 @@ class Stage:
 
         return Actor(name, act)
 
-    def purger(self, name: str = "purger", number: int = 0) -> Actor:
-        """Return a client that deletes a version for good."""
-        ref = f"data:v{number}"
+    def purger(self, name: str = "purger") -> Actor:
+        """Return a client that deletes the newest version for good."""
 
-        def act(backend: Backend) -> None:
-            cas.Store.on(backend, options=OPTIONS).delete(ref, force=True, now=True)
-
-        return Actor(name, act)
-
-    def reader(self, name: str = "reader", number: int = 0) -> Actor:
-        """Return a client that reads a version whole, if it is there."""
-        tree = self.trees[number]
-
-        def act(backend: Backend) -> None:
-            with suppress(NotFoundError):
-                assert held(backend, f"data:v{number}") == tree
+        def act(backend: Backend) -> list[Deletion]:
+            return cas.Store.on(backend, options=OPTIONS).delete(self.ref, force=True, now=True)
 
         return Actor(name, act)
 
@@ -132,7 +185,18 @@ class Stage:
         """Run the actors on a fresh copy of the store."""
         truth = copied(self.begin)
         schedule = run_schedule(truth, actors, choose)
-        return Ended(truth, tuple(actors), tuple(schedule), tuple(self.trees))
+        repair = self.repair if self.sound else None
+        trees = tuple(self.trees)
+        return Ended(truth, tuple(actors), tuple(schedule), self.number, trees, repair)
+
+
+def _collector(name: str, kind: type[_Collection], grace_seconds: float) -> Actor:
+    def act(backend: Backend) -> None:
+        parts = cas.Store.on(backend, options=OPTIONS).parts
+        with Survey(parts, replace(AT_ONCE, grace_seconds=grace_seconds)) as survey:
+            kind(survey).run()
+
+    return Actor(name, act)
 
 
 def disturb(actors: Sequence[Actor], seed: int) -> None:
@@ -144,71 +208,3 @@ def disturb(actors: Sequence[Actor], seed: int) -> None:
         if chance.random() < 0.4:
             crash = chance.choice((Fault.CRASH_BEFORE, Fault.CRASH_AFTER))
             actor.plan.fail_at(chance.randrange(1, 40), crash)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A store after a schedule."""
-
-    truth: MemoryBackend
-    actors: tuple[Actor, ...]
-    schedule: tuple[str, ...]
-    trees: tuple[Tree, ...]
-
-    def failure(self) -> str | None:
-        """Say what is wrong, with what it takes to run it again."""
-        try:
-            self._check()
-        except (AssertionError, CasError) as error:
-            told = {actor.name: actor.error or actor.answer for actor in self.actors}
-            return f"{error!r}\nschedule = {list(self.schedule)!r}\nactors: {told}"
-        return None
-
-    def _check(self) -> None:
-        for actor in self.actors:
-            if actor.error is not None and not isinstance(actor.error, CasError | CrashError):
-                raise AssertionError(f"{actor.name} ended with {actor.error!r}")
-            # A collector that reads v0 while that is purged and collected may stop for it, needlessly.
-            needless = self._purges() and "data:v0 needs" in str(actor.error)
-            braked = isinstance(actor.error, cas.RefusedError) and not needless
-            assert not braked, f"{actor.name}: {actor.error}"
-            # A version that is purged while it is read looks damaged to its reader.
-            may_miss = actor.name == "reader" and self._purges()
-            damaged = isinstance(actor.error, cas.CorruptionError) and not may_miss
-            assert not damaged, f"{actor.name} found damage: {actor.error}"
-        self._check_versions()
-        self._settle()
-        self._check_versions()
-        assert_clean(self.truth)
-
-    def _check_versions(self) -> None:
-        """What was acknowledged is there whole, and nothing is visible that is not whole."""
-        store = cas.Store.on(self.truth, options=OPTIONS)
-        try:
-            visible = {one.number for one in store.versions("data")}
-        except NotFoundError:
-            visible = set()
-        told = {a.answer.number: a.answer for a in self.actors if isinstance(a.answer, Told)}
-        assert len(told) == sum(isinstance(a.answer, Told) for a in self.actors)
-        assert set(told) <= visible, f"told of {sorted(told)}, visible are {sorted(visible)}"
-        published = [store.version(f"data:v{number}").record.session for number in visible]
-        assert len(published) == len(set(published)), "one session published twice"
-        for number in visible:
-            tree = held(self.truth, f"data:v{number}")
-            assert tree in ([told[number].tree] if number in told else self.trees)
-        purged = any(a.name == "purger" and a.error is None for a in self.actors)
-        assert not (purged and 0 in visible), "a purged version is visible"
-
-    def _purges(self) -> bool:
-        return any(actor.name == "purger" for actor in self.actors)
-
-    def _settle(self) -> None:
-        """Everybody is gone, and what is under way lands before, between and after collections."""
-        late = [actor.plan.deliver_late for actor in self.actors]
-        for deliver in late[::2]:
-            deliver()
-        collect(self.truth)
-        for deliver in late:
-            deliver()
-        collect(self.truth)
-        collect(self.truth)

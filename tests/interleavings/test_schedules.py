@@ -6,41 +6,15 @@ from itertools import islice
 
 import pytest
 from interleavings import taken_out
-from interleavings.choosing import EachOrderOnce, by_script, by_seed, replay
+from interleavings.choosing import by_script
+from interleavings.every_order import EachOrderOnce
 from interleavings.scheduler import Stopped
-from interleavings.stage import NEWER, OLD, OTHER, Stage, disturb
+from interleavings.stage import NEWER, OLD, OTHER, Stage
 
 from cas.operations.commit import Commit
 from cas.testing.fault_plan import Fault
 
-QUICK_SEEDS = 50
-SLOW_SEEDS = 600
 MOST_ORDERS = 10_000  # with those that turn out to be others in disguise
-
-CASTS = {
-    "two writers, a collector that takes them for dead": lambda stage: [
-        stage.writer("one", NEWER),
-        stage.writer("two", OTHER),
-        stage.collector("collector"),
-    ],
-    "a writer shares what is purged and collected": lambda stage: [
-        stage.writer("writer", NEWER),
-        stage.purger(),
-        stage.reckless(),
-    ],
-    "two collectors": lambda stage: [
-        stage.writer("writer", OTHER),
-        stage.purger(),
-        stage.collector("collector"),
-        stage.reckless(),
-    ],
-    "a reader of what is purged": lambda stage: [
-        stage.reader(),
-        stage.purger(),
-        stage.writer("writer", NEWER),
-        stage.collector("collector"),
-    ],
-}
 
 
 @pytest.fixture(scope="module")
@@ -55,34 +29,6 @@ def make_stage(tmp_path_factory):
         return made[key]
 
     return make
-
-
-def failures(stage: Stage, cast, seeds: range) -> dict[int, str]:
-    """Run a schedule for each seed, three out of four with faults; return what went wrong."""
-    found = {}
-    for seed in seeds:
-        actors = cast(stage)
-        if seed % 4:
-            disturb(actors, seed)
-        ended = stage.run(actors, by_seed(seed, [actor.name for actor in actors]))
-        failure = ended.failure()
-        if failure is not None:
-            found[seed] = failure
-    return found
-
-
-@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
-def test_nothing_is_lost_in_any_order(make_stage, cast):
-    """Every acknowledged version reads back whole, and garbage goes, whatever is lost or dies."""
-    assert failures(make_stage(OLD), cast, range(QUICK_SEEDS)) == {}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
-def test_nothing_is_lost_in_thousands_of_orders(make_stage, cast):
-    """The same with other seeds."""
-    assert failures(make_stage(OLD), cast, range(QUICK_SEEDS, SLOW_SEEDS)) == {}
 
 
 def every_order(stage: Stage, make, most: int = 1 << 30) -> int:
@@ -134,18 +80,6 @@ def test_a_put_goes_on_when_its_base_is_purged_and_collected(make_stage, operati
 
     assert actors[0].error is None
     assert ended.failure() is None
-
-
-def test_a_schedule_runs_again_as_it_ran(make_stage):
-    """A failure is a list of names: it can be looked at until it is understood."""
-    stage = make_stage(OLD)
-    cast = CASTS["two collectors"]
-    first = stage.run(cast(stage), by_seed(3, [actor.name for actor in cast(stage)]))
-
-    again = stage.run(cast(stage), replay(first.schedule))
-
-    assert again.schedule == first.schedule
-    assert sorted(again.truth._objects) == sorted(first.truth._objects)
 
 
 # With a rule taken out -------------------------------------------------------------------------
