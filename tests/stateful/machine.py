@@ -61,8 +61,8 @@ class StoreMachine(CheckedStores):
         newest = self.sites[site].model.artifact(name).newest
         self.put(site, client, name, edited(newest.tree if newest else {}, edits), ttl=ttl)
 
-    @rule(site=SITES, client=CLIENTS, name=NAMES, pick=PICKS)
-    def put_what_was_got(self, site, client, name, pick):
+    @rule(site=SITES, client=CLIENTS, name=NAMES, pick=PICKS, hurry=st.booleans())
+    def put_what_was_got(self, site, client, name, pick, hurry):
         one = self.pick(self.sites[site], pick)
         if one is None:
             return
@@ -73,6 +73,9 @@ class StoreMachine(CheckedStores):
         assert read_tree(target) == one.tree
         made = Made(place.name, one.artifact, one.number, one.content)
         self.put(site, client, name, one.tree, inputs=(one.ref,), made=(made,))
+        if hurry:
+            who.store.set_ttl(one.ref, 0)
+            one.expires_ns = self.clock.now_ns()
 
     @rule(site=SITES, client=CLIENTS, trees=st.lists(TREES, min_size=2, max_size=3))
     def put_several(self, site, client, trees):
@@ -333,6 +336,19 @@ class StoreMachine(CheckedStores):
             assert {path.encode(): version.read(path) for path in version} == one.tree
         except cas.NotFoundError:
             assert one.state == PURGED
+
+    @rule(site=SITES, client=CLIENTS, pick=PICKS)
+    def read_while_it_is_moved(self, site, client, pick):
+        """What was opened before a repack reads on when its old places are gone."""
+        place, who = self.at(site, client)
+        one = self.pick(place, pick)
+        if one is None:
+            return
+        other = place.clients[1 - client].store
+        version = who.store.version(one.ref)
+        other.repack(cas.RepackOptions(limits=RepackLimits(live_share=1.0)))
+        other.collect_garbage(collecting(policy=CLEAN))
+        assert {path.encode(): version.read(path) for path in version} == one.tree
 
     @rule(site=SITES, client=CLIENTS, pick=PICKS)
     def read_what_is_pinned_while_it_goes(self, site, client, pick):
