@@ -345,6 +345,7 @@ class StoreMachine(CheckedStores):
         if one is None:
             return
         other = place.clients[1 - client].store
+        who.reopen()  # what it had read before would spare it the way
         version = who.store.version(one.ref)
         other.repack(cas.RepackOptions(limits=RepackLimits(live_share=1.0)))
         other.collect_garbage(collecting(policy=CLEAN))
