@@ -15,6 +15,7 @@ import shlex
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,13 +47,15 @@ class CommandFailed(SystemExit):
     """A command failed; unless it is caught, that ends the benchmark with its last words."""
 
 
-def run(command: Command, environ: Mapping[str, str]) -> Cost:
-    """Run a command to its end and return its cost.
+def run(
+    command: Command, environ: Mapping[str, str], *, limit_seconds: float | None = None
+) -> Cost:
+    """Run a command to its end and return its cost; after the limit it is killed.
 
     What was written before is flushed first, so that no command pays for the one before it.
 
     Raises:
-        CommandFailed: its exit code is not 0.
+        CommandFailed: its exit code is not 0, or it took too long.
     """
     os.sync()
     with tempfile.TemporaryFile() as errors:
@@ -65,17 +68,24 @@ def run(command: Command, environ: Mapping[str, str]) -> Cost:
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )
+        limit = threading.Timer(limit_seconds or threading.TIMEOUT_MAX, running.kill)
+        limit.daemon = True
+        limit.start()
         try:
             _, status, usage = os.wait4(running.pid, 0)
         except BaseException:
             running.kill()  # it must not go on, unmeasured, beside what comes next
             raise
+        finally:
+            limit.cancel()
         wall = time.perf_counter() - start
         running.returncode = os.waitstatus_to_exitcode(status)
         if running.returncode:
             errors.seek(0)
             line = shlex.join(str(word) for word in command.argv)
             message = errors.read()[-4000:].decode(errors="replace")
+            if limit_seconds is not None and wall >= limit_seconds:
+                raise CommandFailed(f"not done after {limit_seconds:.0f} s: {line}\n{message}")
             raise CommandFailed(f"exit code {running.returncode}: {line}\n{message}")
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 

@@ -70,13 +70,15 @@ class Trial:
     network: Network
     work: Path
     show_requests: bool
+    limit_seconds: float
 
     def step(self, label: str, command: Command) -> StepCost:
         """Run one command in the client's namespace, and return what it took."""
         environ = {**self.server.environ(self.work / "home"), **self.tool.environ}
         os.sync()  # here too, so that times of requests begin with the command
         self.server.take_traffic()
-        cost = run(Command([*self.network.client_words, *command.argv], command.folder), environ)
+        words = [*self.network.client_words, *command.argv]
+        cost = run(Command(words, command.folder), environ, limit_seconds=self.limit_seconds)
         traffic = self.server.take_traffic()
         if self.show_requests:
             print(f"\n{self.name}, {label}: {len(traffic.requests)} requests")
@@ -191,7 +193,7 @@ def try_once(
     with s3_server(options.server, network, work / "server.log") as server:
         tool = open_tool(name, options.cas, work, server.url)
         shown = options.show_requests and turn == 0
-        trial = Trial(name, tool, server, network, work, shown)
+        trial = Trial(name, tool, server, network, work, shown, options.limit)
         steps = try_tool(trial, options.sets / set_name, compare=turn == 0)
     shutil.rmtree(work)
     times = "  ".join(f"{step} {steps[step].cost.wall_seconds:.2f}" for step in steps)
@@ -246,6 +248,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--net", default="none", help="none, or RTT:MBIT[:LOSS] in ms, Mbit/s, percent; needs root"
+    )
+    parser.add_argument(
+        "--limit", type=float, default=600.0, help="seconds after which a step has failed"
     )
     parser.add_argument("--server", default=DEFAULT_SERVER, help="with {port}; on 127.0.0.1")
     parser.add_argument(
