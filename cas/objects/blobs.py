@@ -129,7 +129,7 @@ class TableReader:
         self._backend = backend
         self._cached_chunks = cached_chunks
         self._lock = threading.Lock()
-        self._tables: OrderedDict[bytes, BlobTable] = OrderedDict()
+        self._tables: OrderedDict[bytes, tuple[BlobTable, tuple[int, int] | None]] = OrderedDict()
         self._chunks = 0
         self._whole: OrderedDict[bytes, bytes] = OrderedDict()
         self._whole_bytes = 0
@@ -222,26 +222,35 @@ class TableReader:
     def known(self, ref: BlobRef) -> BlobTable | None:
         """Return the table of a blob if no request is needed for it."""
         with self._lock:
-            table = self._tables.get(ref.blob_id)
-            if table is not None:
-                self._tables.move_to_end(ref.blob_id)
+            table, place = self._tables.get(ref.blob_id, (None, None))
+            # Whoever goes on with `ref` takes its word for where the table lies, so it must be the
+            # place from which the table was read: nothing else vouches for what an index says.
+            if table is None or place not in (None, _place_of(ref)):
+                return None
+            self._tables.move_to_end(ref.blob_id)
             return table
 
     def _decode(self, ref: BlobRef, tail: bytes) -> BlobTable:
         table = decode_tail(tail, ref.id, blob_size=ref.size, table_offset=ref.table_offset)
-        self.remember(ref.blob_id, table)
+        self.remember(ref.blob_id, table, _place_of(ref))
         return table
 
-    def remember(self, blob_id: bytes, table: BlobTable) -> None:
-        """Keep a table that is known to be right."""
+    def remember(
+        self, blob_id: bytes, table: BlobTable, place: tuple[int, int] | None = None
+    ) -> None:
+        """Keep a table that is known to be right, wherever it lies unless that is told."""
         with self._lock:
             if blob_id in self._tables:
                 return
-            self._tables[blob_id] = table
+            self._tables[blob_id] = table, place
             self._chunks += len(table.chunk_lengths)
             while self._chunks > self._cached_chunks and len(self._tables) > 1:
-                _, dropped = self._tables.popitem(last=False)
+                _, (dropped, _) = self._tables.popitem(last=False)
                 self._chunks -= len(dropped.chunk_lengths)
+
+
+def _place_of(ref: BlobRef) -> tuple[int, int]:
+    return ref.size, ref.table_offset
 
 
 def read_range(backend: Backend, blob_id: BlobId, start: int, stop: int) -> bytes:

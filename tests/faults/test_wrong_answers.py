@@ -6,9 +6,10 @@ specs/protocol/backend.md says which of this is survived.
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 
+import numpy as np
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
@@ -17,7 +18,9 @@ from cas.backend.fsspec_backend import FsspecBackend
 from cas.format import keys
 from cas.format.collection import encode_floor
 from cas.format.config import StoreConfig, check_features, decode_config
+from cas.format.segment import decode_segment, encode_segment
 from cas.objects.collection_log import list_log
+from cas.testing.corpora import random_content
 from cas.testing.fault_plan import WRONG_READS, Fault, FaultPlan
 from cas.testing.faulty_filesystem import FaultyFileSystem
 from cas.testing.trees import read_tree
@@ -252,3 +255,19 @@ def test_a_run_that_one_of_two_listings_leaves_out_is_seen(tmp_path):
 
         assert listing.floor == 4
         assert [one.fault for one in plan.log].count(Fault.SHORT) == 1
+
+
+def test_an_index_that_says_wrongly_where_a_table_lies_gets_into_no_page(scene):
+    """Not even where the writer has the right table in memory: readers have not."""
+    tree = {b"a": random_content(1, 300_000)}
+    store = scene.store()
+    store.put(scene.source(tree), "data", cas.PutOptions(provenance=False))
+    assert store.version("data:v0").read("a") == tree[b"a"]
+    for key in scene.listed("index"):
+        segment = decode_segment(scene.truth.get(key), what=key)
+        moved = replace(segment, table_offsets=segment.table_offsets - np.uint32(1))
+        scene.truth.put(key, [encode_segment(moved)])
+
+    store.put(scene.source(tree, "again"), "other", cas.PutOptions(provenance=False))
+
+    assert scene.held("other:v0") == tree

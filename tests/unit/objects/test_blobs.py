@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from blake3 import blake3
@@ -218,6 +220,22 @@ def test_a_table_is_read_once_and_forgotten_when_others_need_the_room(backend):
     reader.read(reference(blobs[1]))
 
     assert counting.operations == 4
+
+
+@pytest.mark.parametrize("wrong", [{"size": 1}, {"table_offset": 1}], ids=["size", "offset"])
+def test_a_table_in_memory_does_not_vouch_for_another_place(backend, wrong):
+    """A page made of such a reference could not be read by anybody else."""
+    blob = make()
+    write_blob(backend, BLOB_KIND_DATA, blob)
+    ref = reference(blob)
+    reader = TableReader(backend)
+    reader.read(ref)
+    (name, less) = next(iter(wrong.items()))
+
+    with pytest.raises(CorruptionError):
+        reader.read(replace(ref, **{name: getattr(ref, name) - less}))
+
+    assert reader.known(ref) is not None
 
 
 def test_the_table_in_hand_is_the_table_that_is_read(backend):
