@@ -204,6 +204,10 @@ def fields_of(key: str, content: bytes) -> list[int]:
     return sorted(set(places))
 
 
+def of_kind(sound: Sound, kind: str) -> list[tuple[str, bytes]]:
+    return [(key, content) for key, content in sound.objects.items() if kind_of(key) == kind]
+
+
 def one_of_each(objects: dict[str, bytes]) -> list[str]:
     """Return a key of every kind; of blobs two."""
     found: dict[str, list[str]] = {}
@@ -234,9 +238,11 @@ def test_a_flip_in_any_field_is_found_and_named(sound):
 
 
 @pytest.mark.slow
-def test_a_flip_of_any_byte_is_found_and_named(sound):
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flip_of_any_byte_is_found_and_named(sound, kind):
     """Of every object; of blobs every field, and every 200th byte."""
-    for key, content in sound.objects.items():
+    for key, content in of_kind(sound, kind):
         places = set(fields_of(key, content))
         places |= set(range(0, len(content), 200 if len(content) > 4000 else 1))
         for at in sorted(places):
@@ -254,9 +260,11 @@ def test_a_truncation_anywhere_is_found_and_named(sound):
 
 
 @pytest.mark.slow
-def test_a_truncation_at_every_edge_is_found_and_named(sound):
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_truncation_at_every_edge_is_found_and_named(sound, kind):
     """Of every object, at every field; every length of small ones."""
-    for key, content in sound.objects.items():
+    for key, content in of_kind(sound, kind):
         edges = range(len(content) - 1) if len(content) < 2000 else fields_of(key, content)
         for length in edges:
             assert check(sound, key, content[:length])
@@ -296,13 +304,14 @@ def test_with_a_copy_all_that_versions_need_is_made_good(sound):
 
 
 @pytest.mark.slow
-def test_with_a_copy_every_field_of_every_blob_is_made_good(sound):
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("kind", REPAIRED)
+def test_with_a_copy_every_field_is_made_good(sound, kind):
     """Whatever the place, and however short it is cut."""
-    for key, content in sound.objects.items():
-        if kind_of(key) in REPAIRED:
-            for at in fields_of(key, content):
-                check_repair(sound, key, flipped(content, at))
-                check_repair(sound, key, content[:at])
+    for key, content in of_kind(sound, kind):
+        for at in fields_of(key, content):
+            check_repair(sound, key, flipped(content, at))
+            check_repair(sound, key, content[:at])
 
 
 def test_two_damaged_objects_are_both_named(sound):
