@@ -18,6 +18,8 @@ import numpy as np
 from cas.errors import CorruptionError, UnsupportedError
 from cas.format import blob, collection, keys, segment
 from cas.format.encoding import MAX_RECORD_BYTES, unpack_map, unpack_record
+from cas.objects.examine_blob import BlobTarget
+from cas.objects.scan_blob import scan_blob
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "specs" / "vectors"
@@ -103,6 +105,15 @@ def parse_keys(content: bytes) -> object:
     return [parse(key) for parse in parsers]
 
 
+def scan_frames(content: bytes) -> object:
+    """Scan bytes for the frames of a blob; pages know where its table begins, or do not."""
+    extents = [(0, 1, 100), (1, 2, 5000), (16383, 1, 1)]
+    return [
+        scan_blob(content, BlobTarget(bytes(32), False, len(content), offset), extents)
+        for offset in (0, len(content) // 2)
+    ]
+
+
 def _seal_with(seal: Callable[[bytes, bytes], bytes], name: str, magic: bytes):
     decode = TOOL["FORMATS"][name].decode
     return lambda content: decode(seal(magic, content))
@@ -123,6 +134,7 @@ def _make_decoders() -> dict[str, Callable[[bytes], object]]:
         b"CASN", content, what="record", limit=MAX_RECORD_BYTES
     )
     decoders["keys"] = parse_keys
+    decoders["blob-scan"] = scan_frames
     return decoders
 
 
@@ -143,6 +155,7 @@ def _make_seeds() -> dict[str, list[bytes]]:
     seeds["condemn-blocks"] = seeds["condemn"]
     seeds["map"] = seeds["page"] + seeds["root"] + seeds["slot-sealed"]
     seeds["record"] = seeds["done"]
+    seeds["blob-scan"] = seeds["blob"]
     listed = json.loads((VECTORS / "layout" / "keys.json").read_text(encoding="utf-8"))
     seeds["keys"] = [key.encode() for key in listed.values()]
     return seeds
