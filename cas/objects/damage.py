@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cas.backend.base import Backend, create_confirmed
 from cas.environment import random_bytes
-from cas.errors import BackendError, CasError, UnsupportedError
+from cas.errors import BackendError, CasError, CorruptionError, UnsupportedError
 from cas.format import keys
 from cas.format.verification import (
     MAX_DAMAGED_BLOBS,
@@ -73,13 +73,15 @@ class KnownDamage:
     Attributes:
         blobs: by blob id.
         read: keys of the records that were read, or are superseded by such a one.
-        unread: keys of records that could not be read, though this cas should know them.
+        unread: keys of records that are damaged themselves.
+        failed: keys of records that the storage did not give; nothing is known of what they say.
         number: of the newest record; 0 if there is none.
     """
 
     blobs: Mapping[bytes, BlobDamage] = field(default_factory=dict)
     read: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
     number: int = 0
 
     @property
@@ -121,7 +123,7 @@ def read_damage(backend: Backend, listed: Sequence[str]) -> KnownDamage:
         return NO_DAMAGE
     blobs: dict[bytes, BlobDamage] = {}
     superseded: set[SessionId] = set()
-    read, unread = [], []
+    read, unread, failed = [], [], []
     number = 0
     for key in sorted(listed, reverse=True):
         parsed = keys.parse_damage_key(key)
@@ -135,14 +137,17 @@ def read_damage(backend: Backend, listed: Sequence[str]) -> KnownDamage:
             record = decode_damage(backend.get(key), what=key)
         except UnsupportedError:
             continue  # a later cas wrote it, and will know what to do with it
-        except CasError:
+        except CorruptionError:
             unread.append(key)
+            continue
+        except CasError:
+            failed.append(key)
             continue
         read.append(key)
         superseded.update(record.supersedes)
         for one in _blobs_of(record):
             blobs.setdefault(one.blob_id, one)
-    return KnownDamage(blobs, tuple(read), tuple(unread), number)
+    return KnownDamage(blobs, tuple(read), tuple(unread), tuple(failed), number)
 
 
 def write_damage(backend: Backend, known: KnownDamage, blobs: Iterable[BlobDamage]) -> None:

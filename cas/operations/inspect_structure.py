@@ -100,6 +100,7 @@ def confirm_damage(
     Returns:
         The ids of those that are whole.
     """
+    found.unread += [f"{key} could not be read, which names damaged blobs" for key in known.failed]
     sound: list[bytes] = []
     rows = range(len(found.needed)) if known.blobs else ()
     for target in found.needed.targets(rows):

@@ -139,7 +139,7 @@ class _Repair:
         self._stamp = list_log(parts.backend).resolved_prefix
         self._known = read_damage(parts.backend, list_damage(parts.backend))
         self._found = inspect_structure(parts, ref, self._cancel, options.progress)
-        confirm_damage(parts, self._found, self._known, self._cancel)
+        self._confirmed = set(confirm_damage(parts, self._found, self._known, self._cancel))
         name_affected(parts, self._found)
         self._stores = [StoreSource(parts, self._avoid(), parts.tables, is_other=False)]
         for other in stores:
@@ -349,10 +349,11 @@ class _Repair:
                 left, _ = lost_damage(one)
                 if left is not None:
                     damage[one.need.target.blob_id] = left
-            sound = [i for i in known.blobs if i not in damage]
+            # What nobody could read, or what was recorded meanwhile, is not known to be whole.
+            sound = [i for i in known.blobs if i in self._confirmed and i not in damage]
             if after.is_all and not after.unread:
                 needed = {row.tobytes() for row in after.needed.ids}
-                sound += [i for i in damage if i not in needed]
+                sound += [i for i in {*damage, *known.blobs} if i not in needed]
                 damage = {i: one for i, one in damage.items() if i in needed}
             elif not after.is_all:
                 mine = {row.tobytes() for row in self._found.needed.ids}

@@ -85,9 +85,9 @@ def carrier(stage: Stage, tree: Tree, name: str = "carrier") -> Actor:
 def healer(stage: Stage, name: str = "healer") -> Actor:
     """Return a client that puts what the damaged version holds."""
 
-    def act(backend: Backend) -> Mended:
+    def act(backend: Backend) -> Mended | None:
         outcome = _opened(backend).put(stage.source, "data", cas.PutOptions(provenance=False))
-        return Mended(outcome.number)
+        return Mended(outcome.number) if outcome.healed else None
 
     return Actor(name, act)
 
@@ -96,6 +96,7 @@ def repairer(stage: Stage, name: str = "repairer") -> Actor:
     """Return a client that repairs what is damaged from a whole copy."""
 
     def act(backend: Backend) -> Mended | None:
-        return Mended(stage.number) if stage.repair(backend).is_whole else None
+        outcome = stage.repair(backend)
+        return Mended(stage.number) if outcome.is_whole and not outcome.unread else None
 
     return Actor(name, act)
