@@ -34,6 +34,7 @@ NEWER: Tree = OLD | {b"c": random_content(3, 1000)}
 OTHER: Tree = {b"b": OLD[b"b"], b"d": random_content(4, 1200)}
 
 
+TINY: Tree = {b"n": b"tiny"}
 LARGE: Tree = OLD | {b"z": random_content(5, 30_000)}
 DATA = cas.VerifyOptions(level=cas.VerifyLevel.DATA)
 
