@@ -73,16 +73,17 @@ def positions(content: bytes) -> list[int]:
     return sorted({*range(0, len(content), step), *range(max(0, len(content) - 24), len(content))})
 
 
-def test_a_flipped_bit_anywhere_is_never_passed_on(sound, tmp_path):
+@pytest.mark.parametrize("step", [10, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_flipped_bit_anywhere_is_never_passed_on(sound, tmp_path, step):
     """Every kind of object, bit by bit."""
     number = 0
     for key, content in sound.items():
-        for at in positions(content):
+        for at in positions(content)[::step]:
             number += 1
             damaged = bytearray(content)
             damaged[at] ^= 1 << (at % 8)
             read_all(sound | {key: bytes(damaged)}, tmp_path / str(number))
-    assert number > 500
+    assert number > 500 // step
 
 
 def test_a_flipped_bit_in_data_is_an_error_that_names_the_blob(sound, tmp_path):
