@@ -123,9 +123,13 @@ def read_surroundings(
         number: take this version for the newest, if it is visible.
     """
     seen: PageLocation | None = None
+    failed: tuple[str, ...] = ()
     while True:
         log, listing, record, unknown = _look_around(backend, artifact, number)
         damage = read_damage(backend, log.damage)
+        if damage.failed and damage.failed != failed:
+            failed = damage.failed  # replaced meanwhile by another, or versions were moved
+            continue
         if record is None:
             return Surroundings(log, listing, None, damage=damage, unknown=unknown)
         location: PageLocation | None = None

@@ -8,6 +8,7 @@ import pytest
 from interleavings import taken_out
 from interleavings.casts import CASTS, Cast, cast_on, empty, one_version
 from interleavings.choosing import by_script, replay
+from interleavings.movers import repairer
 from interleavings.random_orders import Places, by_seed
 from interleavings.readers import READINGS, reader
 from interleavings.stage import NEWER, Stage, disturb
@@ -109,6 +110,17 @@ def test_a_collection_goes_on_when_another_one_takes_a_purged_version(stage_of):
     assert failures_if_interrupted(stage_of(cast), cast.actors, "reckless") == {}
 
 
+def test_a_put_shares_nothing_damaged_though_it_is_repaired_meanwhile(stage_of):
+    """The record that names it goes with the repair, after the put has listed it."""
+    cast = cast_on(Stage.damaged, _writer, repairer)
+
+    assert failures_if_interrupted(stage_of(cast), cast.actors, "writer") == {}
+
+
+def _writer(stage: Stage):
+    return stage.writer("writer", NEWER)
+
+
 def _collector(stage: Stage):
     return stage.collector("collector")
 
@@ -126,11 +138,9 @@ def test_nothing_is_lost_wherever_one_is_interrupted(stage_of, cast):
 
 # With a rule taken out -------------------------------------------------------------------------
 
-PURGED = cast_on(
-    one_version, lambda stage: stage.writer("writer", NEWER), Stage.purger, Stage.blind
-)
-BLIND = cast_on(empty, lambda stage: stage.writer("writer", NEWER), Stage.blind)
-SETTLED = cast_on(empty, lambda stage: stage.writer("writer", NEWER), Stage.settler)
+PURGED = cast_on(one_version, _writer, Stage.purger, Stage.blind)
+BLIND = cast_on(empty, _writer, Stage.blind)
+SETTLED = cast_on(empty, _writer, Stage.settler)
 # In which cast a loss is met, and by what seed at the latest.
 FOUND = [
     (taken_out.no_log_check, BLIND, 100),
