@@ -13,7 +13,7 @@ from interleavings.random_orders import Places, by_seed
 from interleavings.readers import READINGS, reader
 from interleavings.stage import NEWER, Stage, disturb
 
-QUICK_SEEDS = 16
+QUICK_SEEDS = 12
 SLOW_SEEDS = 400
 
 
