@@ -71,13 +71,14 @@ class CachingBackend(ForwardingBackend):
             self._write(key, f"{start}-{stop}", content)
         return content
 
-    def get_anew(self, key: str, start: int, stop: int) -> bytes:
+    def get_anew(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return bytes of an object as the storage has them, and keep those instead."""
         content = self._backend.get(key, start, stop)
-        if key.startswith(self._prefixes) and stop - start <= LARGEST_ENTRY_BYTES:
+        if key.startswith(self._prefixes):
             with suppress(OSError):
                 self._path(key, _WHOLE).unlink()
-            self._write(key, f"{start}-{stop}", content)
+            if stop is not None and stop - start <= LARGEST_ENTRY_BYTES:
+                self._write(key, f"{start}-{stop}", content)
         return content
 
     def put(self, key: str, parts: Sequence[Buffer]) -> None:

@@ -18,7 +18,6 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from cas.backend.base import Backend
-from cas.backend.caching import CachingBackend
 from cas.compression.codec import decode
 from cas.environment import random_bytes
 from cas.errors import CorruptionError, ErrorCode, NotFoundError
@@ -36,6 +35,7 @@ from cas.format.blob import (
 )
 from cas.model.ids import BlobId, SessionId
 from cas.objects.blob_list import BlobRef
+from cas.objects.records import read_anew
 
 Buffer = bytes | bytearray | memoryview
 _Checked = TypeVar("_Checked")
@@ -277,7 +277,7 @@ def read_checked(
     content = _read_exactly(backend, key, start, stop)
     with suppress(CorruptionError):
         return check(content)
-    return check(_whole_range(_read_anew(backend, key, start, stop), key, start, stop))
+    return check(_whole_range(read_anew(backend, key, start, stop), key, start, stop))
 
 
 def _read_exactly(backend: Backend, key: str, start: int, stop: int) -> bytes:
@@ -285,7 +285,7 @@ def _read_exactly(backend: Backend, key: str, start: int, stop: int) -> bytes:
         content = backend.get(key, start, stop)
         if len(content) != stop - start:
             # Connections were seen to break without an error.
-            content = _read_anew(backend, key, start, stop)
+            content = read_anew(backend, key, start, stop)
     except NotFoundError as error:
         raise CorruptionError(
             f"{key} is missing",
@@ -293,11 +293,6 @@ def _read_exactly(backend: Backend, key: str, start: int, stop: int) -> bytes:
             hint="cas repair --from another copy, or the files, brings it back; or put the data again",
         ) from error
     return _whole_range(content, key, start, stop)
-
-
-def _read_anew(backend: Backend, key: str, start: int, stop: int) -> bytes:
-    anew = backend.get_anew if isinstance(backend, CachingBackend) else backend.get
-    return anew(key, start, stop)
 
 
 def _whole_range(content: bytes, key: str, start: int, stop: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from cas.backend.base import Backend, create_confirmed
 from cas.environment import random_bytes
@@ -37,6 +38,7 @@ from cas.format.version import (
 from cas.model.entry import PageLocation
 from cas.model.ids import SESSION_ID_BYTES, SessionId
 from cas.model.names import AliasName, ArtifactName
+from cas.objects.records import read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,11 @@ def read_slot(
 ) -> VersionRecord | VoidRecord | None:
     """Return what stands in a slot, or None if nothing does."""
     key = keys.version_key(artifact, number)
+    decode = partial(decode_slot, artifact=artifact, number=number)
     try:
-        content = backend.get(key)
+        return read_record(backend, key, decode)
     except NotFoundError:
         return None
-    try:
-        return decode_slot(content, what=key, artifact=artifact, number=number)
     except CorruptionError as error:
         ref = f"{artifact}:v{number}"
         raise CorruptionError(
@@ -138,7 +139,7 @@ def _read_move(backend: Backend, artifact: ArtifactName, number: int, k: int) ->
     """Return a move; what a damaged one was is known if only one kind may follow the move before."""
     key = keys.move_key(artifact, number, k)
     try:
-        return decode_move(backend.get(key), what=key)
+        return read_record(backend, key, decode_move)
     except CorruptionError as error:
         if k > 1 and _read_move(backend, artifact, number, k - 1).kind is not MoveKind.RESTORE:
             raise CorruptionError(
@@ -167,7 +168,7 @@ def read_expiry(backend: Backend, listing: SlotListing, record: VersionRecord) -
         return record.expires_ns
     key = keys.expiry_key(listing.artifact, record.number, last)
     try:
-        return decode_expiry(backend.get(key), what=key).expires_ns
+        return read_record(backend, key, decode_expiry).expires_ns
     except CorruptionError:
         return None
 
@@ -246,7 +247,7 @@ def read_root_location(
     for k in range(listing.revisions.get(record.number, 0), 0, -1):
         key = keys.revision_key(listing.artifact, record.number, k)
         try:
-            revision = decode_revision(backend.get(key), what=key)
+            revision = read_record(backend, key, decode_revision)
         except CorruptionError:
             if not past_damage:
                 raise
@@ -262,7 +263,7 @@ def read_revision(
     """Return what stands in revision `k` of a version, or None if nothing does."""
     key = keys.revision_key(artifact, number, k)
     try:
-        return decode_revision(backend.get(key), what=key)
+        return read_record(backend, key, decode_revision)
     except NotFoundError:
         return None
 
@@ -399,7 +400,7 @@ def _read_alias(
 ) -> AliasState:
     key = keys.alias_key(artifact, alias, generation)
     try:
-        return AliasState(alias, generation, decode_alias(backend.get(key), what=key))
+        return AliasState(alias, generation, read_record(backend, key, decode_alias))
     except CorruptionError as error:
         if not past_damage:
             raise CorruptionError(
@@ -411,7 +412,7 @@ def _read_alias(
     for older in range(generation - 1, -1, -1):
         key = keys.alias_key(artifact, alias, older)
         with suppress(CorruptionError, NotFoundError):
-            record = decode_alias(backend.get(key), what=key)
+            record = read_record(backend, key, decode_alias)
             return AliasState(alias, generation, record, is_damaged=True)
     mark = SessionId(bytes(SESSION_ID_BYTES))
     nothing = AliasRecord(number=None, digest=None, created_ns=0, session=mark)
