@@ -82,6 +82,7 @@ class ClosureReader:
     ) -> None:
         self._parts = parts
         self._notes = PageNotes(parts.state_dir, parts.config.store_id)
+        self._followed = GrowingSet()
         if threads is None:
             threads = parts.jobs if parts.backend.capabilities.local else READERS
         self._workers = Workers(threads, "cas-closure", cancel)
@@ -117,6 +118,7 @@ class ClosureReader:
         waiting = iter(locations)
         while some := list(islice(waiting, _AT_ONCE)):
             search.follow(some)
+        self._followed.add(search.page_ids())
         return search.closure()
 
     def read_root(self, location: PageLocation) -> Root:
@@ -153,6 +155,13 @@ class ClosureReader:
                     yield raw, found
                 elif unreadable is not Unreadable.IGNORE:
                     raise _not_a_page(found) if isinstance(found, Root) else found
+
+    def forget_others(self) -> None:
+        """Remove what is noted on this machine of pages that no closure led to so far.
+
+        For who asked for everything that is live: what is removed and still there is read again.
+        """
+        self._notes.keep_only(self._followed.ids())
 
     def close(self) -> None:
         """End threads and close the notes."""
@@ -208,6 +217,9 @@ class _Search:
 
     def closure(self) -> Closure:
         return Closure(self._data.ids(), self._meta.ids(), tuple(self._problems))
+
+    def page_ids(self) -> Ids:
+        return self._pages.ids()
 
     def follow(self, locations: Sequence[PageLocation]) -> None:
         """Add what these roots and pages need."""

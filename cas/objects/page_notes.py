@@ -12,16 +12,19 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 from blake3 import blake3
 
 from cas.environment import ensure_private_dir
 from cas.errors import CasError
+from cas.format.collection import listed_rows
 from cas.format.encoding import ID_BYTES
 from cas.objects.id_sets import Ids, view_sorted
 
 FOLDER = "closures-1"
 _BUSY_SECONDS = 10
 _ASKED_AT_ONCE = 500
+_FORGOTTEN_AT_ONCE = 20_000
 _CHECK_BYTES = 16
 _SCHEMA = """
 PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;
@@ -65,6 +68,26 @@ class PageNotes:
             self._connection.execute("BEGIN")
             self._connection.executemany("INSERT OR REPLACE INTO pages VALUES (?,?,?)", rows)
 
+    def keep_only(self, page_ids: Ids) -> None:
+        """Remove notes of other pages, of so many at once at most that it takes no time to speak of.
+
+        The file does not shrink; what comes next takes the space.
+
+        Args:
+            page_ids: in rising order.
+        """
+        gone: list[tuple[object]] = []
+        with suppress(sqlite3.Error):
+            cursor = self._connection.execute("SELECT page_id FROM pages")
+            while len(gone) < _FORGOTTEN_AT_ONCE and (rows := cursor.fetchmany(_ASKED_AT_ONCE)):
+                gone += _others(rows, page_ids)
+            cursor.close()
+        if not gone:
+            return
+        with suppress(sqlite3.Error), self._connection:
+            self._connection.execute("BEGIN")
+            self._connection.executemany("DELETE FROM pages WHERE page_id = ?", gone)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -100,6 +123,14 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 
 def _checksum(page_id: bytes, packed: bytes) -> bytes:
     return blake3(page_id + packed).digest(_CHECK_BYTES)
+
+
+def _others(rows: list[tuple[object]], page_ids: Ids) -> list[tuple[object]]:
+    """Return the rows of pages that are not among these; what is no id is none of them."""
+    ids = [raw for (raw,) in rows if isinstance(raw, bytes) and len(raw) == ID_BYTES]
+    asked = np.frombuffer(b"".join(ids), np.uint8).reshape(-1, ID_BYTES)
+    known = {raw for raw, one in zip(ids, listed_rows(page_ids, asked), strict=True) if one}
+    return [row for row in rows if row[0] not in known]
 
 
 def _is_note(page_id: object, ids: object, checksum: object) -> bool:

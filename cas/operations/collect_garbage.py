@@ -84,6 +84,7 @@ class _Collection:
             self._collect(candidates, planning.stored)
         self._survey.step("index")
         floor = expire_log(self._survey)
+        self._survey.closures.forget_others()
         settlements = self._settlements
         return CollectionOutcome(
             plan=plan,

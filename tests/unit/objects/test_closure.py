@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import pytest
+from collected import AT_ONCE, purge
 
 import cas
 from cas.backend.counting import RequestCounter
@@ -16,6 +18,7 @@ from cas.model.names import ArtifactName
 from cas.objects.closure import ClosureReader, Unreadable
 from cas.objects.page_notes import FOLDER
 from cas.objects.versions import list_slots, read_slot
+from cas.operations.collect_garbage import collect_garbage
 from cas.operations.init import init_store
 from cas.testing.corpora import random_content
 from cas.testing.trees import write_tree
@@ -57,6 +60,22 @@ def listed(truth, folder):
 
 def members(ids):
     return {row.tobytes() for row in ids}
+
+
+def noted(folder):
+    """Return the ids of all pages that this machine has notes of."""
+    (path,) = (folder / "cache" / FOLDER).glob("*.sqlite")
+    with closing(sqlite3.connect(path)) as connection:
+        return {page_id for (page_id,) in connection.execute("SELECT page_id FROM pages")}
+
+
+def write_odd_notes(folder):
+    """Note something under what is no id of a page."""
+    (path,) = (folder / "cache" / FOLDER).glob("*.sqlite")
+    with closing(sqlite3.connect(path)) as connection:
+        rows = [(page_id, b"", b"") for page_id in ("text", 7, b"short")]
+        connection.executemany("INSERT INTO pages VALUES (?,?,?)", rows)
+        connection.commit()
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -121,6 +140,34 @@ def test_notes_that_are_no_database_are_made_anew(opened, version, tmp_path):
 
     with ClosureReader(opened().parts, threads=1) as reader:
         assert (reader.of_root(version.root).data_ids == first.data_ids).all()
+
+
+def test_a_collection_removes_the_notes_of_pages_that_are_gone(opened, version, tmp_path):
+    """Those of pages that are live stay, so that they are not read again."""
+    store = opened()
+    other = {b"a": random_content(3, 100_000)}
+    store.put(write_tree(tmp_path / "other", other), str(NAME), PLAIN)
+    with ClosureReader(store.parts, threads=1) as reader:
+        reader.of_root(version.root)
+    purge(store.parts.backend, 0)
+
+    collect_garbage(store.parts, AT_ONCE)
+    collect_garbage(store.parts, AT_ONCE)
+
+    live = store.parts.pages.read_root(read_slot(store.parts.backend, NAME, 1).root)
+    assert noted(tmp_path) == {row.tobytes() for row in live.page_ids}
+
+
+def test_what_is_no_note_goes_with_the_others(opened, version, tmp_path):
+    """SQLite holds values of any type under any column."""
+    with ClosureReader(opened().parts, threads=1) as reader:
+        reader.of_root(version.root)
+        write_odd_notes(tmp_path)
+
+        reader.forget_others()
+
+    live = opened().parts.pages.read_root(version.root)
+    assert noted(tmp_path) == {row.tobytes() for row in live.page_ids}
 
 
 def test_what_is_missing_stops_or_is_a_leaf_as_asked(truth, opened, version):
