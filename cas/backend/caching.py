@@ -81,6 +81,11 @@ class CachingBackend(ForwardingBackend):
                 self._write(key, f"{start}-{stop}", content)
         return content
 
+    def keep(self, key: str, start: int, content: bytes) -> None:
+        """Keep bytes of an object that was just stored, which are likely to be read next."""
+        if key.startswith(self._prefixes) and len(content) <= LARGEST_ENTRY_BYTES:
+            self._write(key, f"{start}-{start + len(content)}", content)
+
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Store an object, and keep it if it is small: whoever wrote it often reads it next."""
         self._backend.put(key, parts)

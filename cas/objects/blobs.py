@@ -18,6 +18,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from cas.backend.base import Backend
+from cas.backend.caching import LARGEST_ENTRY_BYTES, CachingBackend
 from cas.compression.codec import decode
 from cas.environment import random_bytes
 from cas.errors import CorruptionError, ErrorCode, NotFoundError
@@ -118,8 +119,14 @@ def assemble_blob(kind: int, session: SessionId, frames: Iterable[EncodedFrame])
 
 def write_blob(backend: Backend, kind: int, blob: AssembledBlob) -> None:
     """Write an assembled blob; when this returns it is durable."""
-    key = keys.blob_key if kind == BLOB_KIND_DATA else keys.meta_key
-    backend.put(key(blob.blob_id), blob.parts)
+    key = (keys.blob_key if kind == BLOB_KIND_DATA else keys.meta_key)(blob.blob_id)
+    backend.put(key, blob.parts)
+    if isinstance(backend, CachingBackend) and blob.size > LARGEST_ENTRY_BYTES:
+        # The next put of the same files asks for the table, and for nothing else of the blob.
+        # The parts may have been joined: table and trailer are the end of the last ones.
+        tail = blob.size - blob.table_offset
+        end = b"".join(bytes(memoryview(part)[-tail:]) for part in blob.parts[-2:])
+        backend.keep(key, blob.table_offset, end[-tail:])
 
 
 class TableReader:

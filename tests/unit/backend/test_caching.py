@@ -131,3 +131,26 @@ def test_what_was_kept_wrongly_is_replaced_by_what_is_stored(
 
     assert spoilt[0] == spoilt[1] != b"right"
     assert [anew, cache.get("meta/a", 0, 5)] == [b"right", b"right"]
+
+
+def test_the_end_of_a_large_object_that_was_put_may_be_kept(
+    counter: RequestCounter, cached: CachingBackend
+) -> None:
+    """Just the bytes that whoever put it named; others are asked for."""
+    content = bytes(range(256)) * (LARGEST_ENTRY_BYTES // 256 + 1)
+    cached.put("meta/a", [content])
+    cached.keep("meta/a", len(content) - 5, content[-5:])
+
+    answers = [cached.get("meta/a", len(content) - length, len(content)) for length in (5, 6)]
+
+    assert (answers, counter.counts.get) == ([content[-5:], content[-6:]], 1)
+
+
+def test_what_may_change_is_not_kept_either(
+    counter: RequestCounter, cached: CachingBackend
+) -> None:
+    """Whoever asks for it to be kept."""
+    counter.put("gc/1", [b"new"])
+    cached.keep("gc/1", 0, b"old")
+
+    assert cached.get("gc/1", 0, 3) == b"new"

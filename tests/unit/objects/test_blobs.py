@@ -10,6 +10,8 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cas.backend.caching import LARGEST_ENTRY_BYTES, CachingBackend
+from cas.backend.counting import RequestCounter
 from cas.backend.memory import MemoryBackend
 from cas.compression.codec import Codec, encode
 from cas.errors import CorruptionError, ErrorCode
@@ -100,6 +102,22 @@ def test_what_is_assembled_is_read_back(backend, codec):
 
     assert read_all(backend, blob) == CHUNKS
     assert len(backend.get(keys.blob_key(blob.blob_id))) == blob.size
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_the_table_of_a_large_blob_that_was_put_need_not_be_fetched(backend, tmp_path, joined):
+    """The next put of the same files asks for it, from whatever reader."""
+    counter = RequestCounter(backend)
+    cached = CachingBackend(counter, tmp_path, ("blobs",))
+    blob = make([[random_content(9, LARGEST_ENTRY_BYTES)]], Codec.RAW)
+    if joined:
+        blob = replace(blob, parts=[b"".join(blob.parts)])
+    write_blob(cached, BLOB_KIND_DATA, blob)
+
+    table = TableReader(cached).read(reference(blob))
+
+    assert (table.chunk_ids == blob.table.chunk_ids).all()
+    assert counter.counts.get == 0
 
 
 def test_the_same_chunks_make_another_blob_each_time():
