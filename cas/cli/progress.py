@@ -31,7 +31,7 @@ _WORDS = {
     "get": "get",
     "copy": "copying",
     "repack": "repacking",
-    "pages": "checking versions",
+    "pages": "checking pages",
     "tables": "checking tables",
     "verify": "reading",
     "repair": "repairing",
@@ -51,7 +51,7 @@ _WORDS |= _COLLECTING
 
 # What `done_files` counts where it is not files.
 _NOUNS = {
-    "pages": "versions",
+    "pages": "pages",
     "tables": "pages",
     "verify": "blobs",
     "repair": "blobs",

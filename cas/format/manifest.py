@@ -62,10 +62,12 @@ __all__ = [
     "MIN_PAGE_ENTRIES",
     "MODE_EXECUTABLE",
     "DigestBuilder",
+    "DigestPart",
     "Page",
     "Root",
     "decode_page",
     "decode_root",
+    "digest_part",
     "encode_page",
     "encode_root",
     "find_page",
@@ -358,6 +360,22 @@ def page_digest_columns(page: Page) -> tuple[bytes, bytes]:
     return (paths + b"\0" if page.paths else paths), fixed.tobytes()
 
 
+@dataclass(frozen=True, slots=True)
+class DigestPart:
+    """What the digest of a version needs of one page; for as many versions as have the page."""
+
+    first: bytes
+    last: bytes
+    paths: bytes
+    fixed: bytes
+
+
+def digest_part(page: Page) -> DigestPart:
+    """Return what the digest of a version needs of a page."""
+    first, last = (page.paths[0], page.paths[-1]) if page.paths else (b"", b"")
+    return DigestPart(first, last, *page_digest_columns(page))
+
+
 class DigestBuilder:
     """Computes the digest of a version from its pages. Not thread-safe."""
 
@@ -372,14 +390,17 @@ class DigestBuilder:
         Raises:
             CorruptionError: it does not follow the one before.
         """
-        if not page.paths:
+        self.add_part(digest_part(page))
+
+    def add_part(self, part: DigestPart) -> None:
+        """Add the next page by what is needed of it; raises as `add` does."""
+        if not part.paths:
             return
-        if self._last is not None and page.paths[0] <= self._last:
-            raise _out_of_order(page.paths[0])
-        self._last = page.paths[-1]
-        paths, fixed = page_digest_columns(page)
-        self._paths.update(paths)
-        self._fixed.update(fixed)
+        if self._last is not None and part.first <= self._last:
+            raise _out_of_order(part.first)
+        self._last = part.last
+        self._paths.update(part.paths)
+        self._fixed.update(part.fixed)
 
     def digest(self) -> VersionDigest:
         """Return the digest of what was added so far."""

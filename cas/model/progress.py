@@ -15,7 +15,7 @@ class Progress:
         phase: `scan`, `put`, `commit`, `plan`, `get`, `copy`, `repack`; of a collection `recover`,
             `expire`, `list`, `mark`, `condemn`, `delete`, `index`; of a verification `pages`,
             `tables`, `verify`; of a repair `repair`.
-        total_files: files there are (versions, pages or blobs in a verification, blobs to `delete` in
+        total_files: files there are (pages or blobs in a verification, blobs to `delete` in
             a collection); 0 while unknown.
         done_files: those dealt with.
         total_bytes: logical bytes there are; 0 while unknown.

@@ -13,7 +13,7 @@ from cas.errors import CasError, CorruptionError, NotFoundError, UnsupportedErro
 from cas.format.verification import DamageState
 from cas.model.entry import PageLocation
 from cas.model.names import Ref
-from cas.model.progress import Cancel, Progress, ProgressSink
+from cas.model.progress import Cancel, ProgressSink
 from cas.objects.blobs import TableReader
 from cas.objects.checked_pages import CheckedPageReader
 from cas.objects.damage import BlobDamage, KnownDamage
@@ -159,19 +159,15 @@ def _inspect(
     live = LiveVersions(parts)
     live.read(ref)
     with ThreadPoolExecutor(READERS, thread_name_prefix="cas-verify") as pool:
-        pages = PageCheck(parts, pool)
-        for number, version in enumerate(live.versions):
-            cancel.check()
-            pages.check(version, cancel.check)
-            if progress is not None:
-                progress(Progress(phase="pages", total_files=len(live.versions), done_files=number))
+        pages = PageCheck(parts, pool, cancel)
+        pages.check(live.versions, progress)
     found = Inspection(
         live.versions,
         pages.needed,
         ref is None,
         live.problems + pages.problems,
         live.unread + pages.unread,
-        locations=list(pages.locations.values()),
+        locations=pages.locations,
     )
     found.add_damage(_absent(parts, found.needed, is_one=len(live.versions) == 1))
     _examine_damaged_pages(parts, found, pages.problems)

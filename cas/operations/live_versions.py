@@ -5,7 +5,7 @@ Trash is live: it can be restored. What was purged is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,7 +28,11 @@ from cas.model.names import AliasName, ArtifactName, Ref
 from cas.objects.parts import StoreParts
 from cas.objects.versions import list_artifacts, list_slots, unknown_artifact
 from cas.operations.resolve import resolve_record
+from cas.operations.side_by_side import map_side_by_side
 from cas.operations.verify_outcomes import Problem
+
+# Versions whose records are in memory at once.
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class LiveVersions:
     def __init__(self, parts: StoreParts) -> None:
         self._backend: Backend = parts.backend
         self._parts = parts
+        self._ahead: dict[str, bytes | NotFoundError] = {}
         self.versions: list[LiveVersion] = []
         self.problems: list[Problem] = []
         self.unread: list[str] = []
@@ -75,8 +80,7 @@ class LiveVersions:
             BackendError: the storage failed.
         """
         if ref is None:
-            for artifact in list_artifacts(self._backend):
-                self._read_artifact(artifact, None)
+            self._read_all()
             return
         if ref.number is None and ref.alias is None and ref.digest_prefix is None:
             if not list_slots(self._backend, ref.artifact).slots:
@@ -90,21 +94,34 @@ class LiveVersions:
             resolve_record(self._parts, ref)  # says what is wrong with it
         self._read_artifact(ref.artifact, number)
 
+    def _read_all(self) -> None:
+        def read(artifact: ArtifactName) -> LiveVersions:
+            one = LiveVersions(self._parts)
+            one._read_artifact(artifact, None)
+            return one
+
+        for found in map_side_by_side(self._parts, read, list_artifacts(self._backend)):
+            self.versions += found.versions
+            self.problems += found.problems
+            self.unread += found.unread
+
     def _read_artifact(self, artifact: ArtifactName, wanted: int | None) -> None:
         numbers: set[int] = set()
         voids: set[int] = set()
         counts: dict[str, dict[int, list[int]]] = {"revision": {}, "move": {}, "expiry": {}}
         listed = sorted(o.key for o in self._backend.list_objects(keys.versions_prefix(artifact)))
+        by_number: dict[int, list[str]] = {}
         for key in listed:
             parsed = keys.parse_version_key(key)
             if parsed is None or wanted not in (None, parsed.number):
                 continue
+            by_number.setdefault(parsed.number, []).append(key)
             if parsed.kind == "slot":
                 numbers.add(parsed.number)
             else:
                 counts[parsed.kind].setdefault(parsed.number, []).append(parsed.k)
         moves, revisions, expiries = counts["move"], counts["revision"], counts["expiry"]
-        for number in sorted(numbers):
+        for number in self._each_read_ahead(sorted(numbers), by_number):
             # What was purged is of no interest any more, whatever its record says.
             is_purged = self._is_purged(artifact, number, moves.get(number, []))
             record = self._read_slot(artifact, number, is_purged=is_purged)
@@ -129,6 +146,25 @@ class LiveVersions:
             named = [*numbers, *moves, *revisions]
             self._note_gaps(named, partial(keys.version_key, artifact), have=numbers)
             self._check_aliases(artifact, numbers - voids)
+
+    def _each_read_ahead(
+        self, numbers: Sequence[int], keys_of: Mapping[int, Sequence[str]]
+    ) -> Iterator[int]:
+        """Yield numbers whose records are there to be looked at one after the other."""
+        for start in range(0, len(numbers), _AT_ONCE):
+            some = numbers[start : start + _AT_ONCE]
+            self._read_ahead([key for number in some for key in keys_of[number]])
+            yield from some
+
+    def _read_ahead(self, wanted: Sequence[str]) -> None:
+        contents = map_side_by_side(self._parts, self._fetch, wanted)
+        self._ahead = dict(zip(wanted, contents, strict=True))
+
+    def _fetch(self, key: str) -> bytes | NotFoundError:
+        try:
+            return self._backend.get(key)
+        except NotFoundError as error:
+            return error
 
     def _read_slot(
         self, artifact: ArtifactName, number: int, *, is_purged: bool
@@ -191,20 +227,22 @@ class LiveVersions:
     def _check_aliases(self, artifact: ArtifactName, numbers: set[int]) -> None:
         generations: dict[str, list[int]] = {}
         damaged: list[tuple[CasError, str, str, int]] = []
-        for listed in self._backend.list_objects(keys.aliases_prefix(artifact)):
-            parsed = keys.parse_alias_key(listed.key)
-            content = None if parsed is None else self._get(listed.key)
+        found_keys = [o.key for o in self._backend.list_objects(keys.aliases_prefix(artifact))]
+        self._read_ahead([key for key in found_keys if keys.parse_alias_key(key) is not None])
+        for key in found_keys:
+            parsed = keys.parse_alias_key(key)
+            content = None if parsed is None else self._get(key)
             if parsed is None or content is None:
                 continue
             generations.setdefault(parsed[0], []).append(parsed[1])
             try:
-                number = decode_alias(content, what=listed.key).number
+                number = decode_alias(content, what=key).number
             except (CorruptionError, UnsupportedError) as error:
-                damaged.append((error, listed.key, *parsed))
+                damaged.append((error, key, *parsed))
                 continue
             if number is not None and number not in numbers:
-                text = f"{listed.key}: points to v{number}, which there is not"
-                self.problems.append(Problem(kind="alias", key=listed.key, text=text))
+                text = f"{key}: points to v{number}, which there is not"
+                self.problems.append(Problem(kind="alias", key=key, text=text))
         for why, key, alias, generation in damaged:
             is_last = generation == max(generations[alias])
             self._note(why, key, "alias", f"{artifact}:{alias}", is_settled=not is_last)
@@ -230,11 +268,11 @@ class LiveVersions:
 
     def _get(self, key: str) -> bytes | None:
         """Read a record that was listed; None if it is gone, which only litter may be."""
-        try:
-            return self._backend.get(key)
-        except NotFoundError as error:
-            self._note(error, key, "record", "")
+        content = self._ahead.pop(key, None) or self._fetch(key)
+        if isinstance(content, NotFoundError):
+            self._note(content, key, "record", "")
             return None
+        return content
 
     def _note(
         self, error: CasError, key: str, kind: str, ref: str, *, is_settled: bool = False

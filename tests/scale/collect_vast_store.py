@@ -40,11 +40,17 @@ def measure(store: cas.Store) -> dict[str, Any]:
     return {"versions": len(usage.versions), "blobs": usage.blobs, "freed": usage.freed_bytes}
 
 
+def verify(store: cas.Store) -> dict[str, Any]:
+    outcome = store.verify()
+    return {"pages": outcome.pages, "blobs": outcome.blobs, "is_sound": outcome.is_sound}
+
+
 STEPS: dict[str, Callable[[cas.Store], dict[str, Any]]] = {
     "plan": plan,
     "plan again": plan,
     "collect": collect,
     "measure": measure,
+    "verify": verify,
 }
 
 

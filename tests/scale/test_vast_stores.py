@@ -1,4 +1,4 @@
-"""Collecting in a store of 100 TB: memory, requests and time, shown without its data.
+"""Collecting and verifying in a store of 100 TB: memory, requests and time, shown without its data.
 
     pytest -m scale -s --basetemp=/big/disk/folder tests/scale/test_vast_stores.py
 
@@ -56,6 +56,19 @@ def test_a_vast_store_is_collected_within_a_gibibyte(tmp_path):
     for cost in told.values():
         requests = sum(cost["requests"].values()) - pages_read(cost)
         assert requests < 2 * VAST.versions + 2000
+
+
+def test_a_vast_store_is_verified_within_a_gibibyte(tmp_path):
+    """Its structure: each distinct page is read once, however many versions share it."""
+    make_vast_store(tmp_path / "store", VAST)
+
+    cost = run(tmp_path, VAST, "verify")["verify"]
+
+    assert cost["is_sound"]
+    assert cost["peak_bytes"] < PEAK_BYTES
+    assert cost["pages"] == VAST.distinct_pages
+    assert pages_read(cost) == VAST.distinct_pages + VAST.versions
+    assert sum(cost["requests"].values()) - pages_read(cost) < VAST.versions + 2000
 
 
 def test_a_million_dead_blobs_take_two_runs(tmp_path):

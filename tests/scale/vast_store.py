@@ -18,7 +18,15 @@ import cas
 from cas.backend.base import Backend, Buffer, Capabilities, StoredObject
 from cas.backend.forwarding import ForwardingBackend
 from cas.format import keys
-from cas.format.manifest import Page, Root, encode_page, encode_root
+from cas.format.manifest import (
+    DigestBuilder,
+    DigestPart,
+    Page,
+    Root,
+    digest_part,
+    encode_page,
+    encode_root,
+)
 from cas.format.version import VersionRecord, encode_slot
 from cas.model.entry import EntryKind, PageLocation, Totals
 from cas.model.ids import SessionId, VersionDigest
@@ -173,6 +181,7 @@ class _Writer:
         self._blobs = np.arange(shape.pages * shape.blobs).reshape(shape.pages, shape.blobs)
         self._next_blob = self._blobs.size
         self._locations: dict[int, PageLocation] = {}
+        self._parts: dict[int, DigestPart] = {}
 
     def add_version(self, number: int) -> None:
         shape = self._shape
@@ -185,7 +194,7 @@ class _Writer:
                 self._blobs[page, rows] = np.arange(self._next_blob, stop)
                 self._next_blob = stop
         contents = [self._page(page) for page in changed]
-        digest = VersionDigest(number.to_bytes(32, "big"))
+        digest = self._digest()
 
         def root(locations: Sequence[PageLocation]) -> bytes:
             self._locations.update(zip(changed, locations, strict=True))
@@ -198,6 +207,12 @@ class _Writer:
         record = self._record(number, digest, manifest.root)
         self._write(keys.version_key(NAME, number), encode_slot(record))
 
+    def _digest(self) -> VersionDigest:
+        builder = DigestBuilder()
+        for page in range(self._shape.pages):
+            builder.add_part(self._parts[page])
+        return builder.digest()
+
     def _place_in_own_blob(self, root: PageLocation) -> None:
         """Say where those pages lie for which the root said only that they lie beside it."""
         for page, one in self._locations.items():
@@ -205,28 +220,31 @@ class _Writer:
                 placed = replace(one, blob_id=root.blob_id, blob_size=root.blob_size)
                 self._locations[page] = placed
 
-    def _page(self, page: int) -> bytes:
+    def _page(self, number: int) -> bytes:
+        page = self._make_page(number)
+        self._parts[number] = digest_part(page)
+        return encode_page(page)
+
+    def _make_page(self, page: int) -> Page:
         files, blobs = self._shape.files, self._shape.blobs
         rows = np.arange(files)
         hashes = np.resize(self._random.integers(0, 256, (64, 32), np.uint8), (files, 32))
-        return encode_page(
-            Page(
-                paths=[b"%04d/file-%06d.bin" % (page, row) for row in range(files)],
-                kinds=np.full(files, EntryKind.FILE, np.uint8),
-                modes=np.zeros(files, np.uint8),
-                sizes=np.full(files, LENGTH, np.uint64),
-                hashes=hashes,
-                inline_lengths=np.zeros(files, np.uint32),
-                inline=b"",
-                extent_counts=np.ones(files, np.uint32),
-                extent_blobs=(rows // FILES_A_BLOB).astype(np.uint32),
-                extent_first=(rows % FILES_A_BLOB * CHUNKS).astype(np.uint32),
-                extent_chunks=np.full(files, CHUNKS, np.uint32),
-                extent_lengths=np.full(files, LENGTH, np.uint64),
-                blob_ids=self._ids[self._blobs[page]],
-                blob_sizes=np.full(blobs, BLOB_BYTES, np.uint32),
-                table_offsets=np.full(blobs, BLOB_BYTES - 40_000, np.uint32),
-            )
+        return Page(
+            paths=[b"%04d/file-%06d.bin" % (page, row) for row in range(files)],
+            kinds=np.full(files, EntryKind.FILE, np.uint8),
+            modes=np.zeros(files, np.uint8),
+            sizes=np.full(files, LENGTH, np.uint64),
+            hashes=hashes,
+            inline_lengths=np.zeros(files, np.uint32),
+            inline=b"",
+            extent_counts=np.ones(files, np.uint32),
+            extent_blobs=(rows // FILES_A_BLOB).astype(np.uint32),
+            extent_first=(rows % FILES_A_BLOB * CHUNKS).astype(np.uint32),
+            extent_chunks=np.full(files, CHUNKS, np.uint32),
+            extent_lengths=np.full(files, LENGTH, np.uint64),
+            blob_ids=self._ids[self._blobs[page]],
+            blob_sizes=np.full(blobs, BLOB_BYTES, np.uint32),
+            table_offsets=np.full(blobs, BLOB_BYTES - 40_000, np.uint32),
         )
 
     def _root(self, digest: VersionDigest) -> bytes:
