@@ -9,10 +9,15 @@ import pytest
 from scale.vast_store import Shape, VastBackend, make_vast_store
 
 import cas
+from cas.backend.memory import MemoryBackend
 from cas.backend.open import open_backend
+from cas.environment import SystemClock
 from cas.format import keys
 from cas.format.manifest import root_page_location
 from cas.model.ids import VersionDigest
+from cas.operations.init import init_store
+from cas.testing.corpora import random_content
+from cas.testing.trees import write_tree
 
 # Far more pages than any reader keeps; most of them are in every version.
 SHAPE = Shape(versions=6, pages=150, files=40, changed=20, fresh=2, dead=0)
@@ -83,3 +88,24 @@ def test_every_version_of_other_data_than_its_digest_says_is_named(tmp_path, mon
     assert [(one.kind, one.versions) for one in problems] == [
         ("digest", (ref,)) for ref in REFS[: few.versions]
     ]
+
+
+def test_each_copy_of_a_page_is_read(tmp_path):
+    """A page that is whole elsewhere does not vouch for a copy that a version leads to."""
+    backend = MemoryBackend()
+    init_store(backend, SystemClock(), chunk_average=64 << 10)
+    store = cas.Store.on(backend, options=OPTIONS)
+    source = write_tree(tmp_path / "source", {b"a": random_content(1, 90_000)})
+    store.put(source, "one", cas.PutOptions(message="first"))
+    store.put(source, "other", cas.PutOptions(message="second"))
+    first, second = locations_of(store, "one"), locations_of(store, "other")
+    location = second[0]
+    content = bytearray(backend.get(keys.meta_key(location.blob_id)))
+    content[location.offset + location.length - 1] ^= 1
+    backend.put(keys.meta_key(location.blob_id), [content])
+
+    problems = store.verify().problems
+
+    assert first[0].page_id == location.page_id
+    assert first != second
+    assert ("page", ("other:v0",)) in [(one.kind, one.versions) for one in problems]
