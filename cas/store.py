@@ -302,6 +302,7 @@ class Store(Upkeep):
 
         Raises:
             RefusedError: a brake holds (BRAKE); nothing was deleted. The hint names its override.
+            CorruptionError: a repack is part of it, and a page or root is missing or damaged.
             UnsupportedError: the storage does not keep two writers apart, or the store needs a
                 newer cas.
             BackendError: the storage failed; the next call goes on from there.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from cas import (
         CollectionOutcome,
         CollectionPlan,
-        RepackOutcome,
-        RepackPlan,
         Share,
         Space,
     )
@@ -25,21 +23,21 @@ _WHY = {
     "due": "of versions to be purged",
     "purged": "of deleted versions",
     "interrupted": "of interrupted puts",
+    "repacked": "emptied by a repack",
     "unreferenced": "left over",
 }
 
 
-def show_collection_plan(
-    console: Console, plan: CollectionPlan, repack: RepackPlan | None = None
-) -> None:
-    """Print what a collection would do, and the repack before it if there is one."""
+def show_collection_plan(console: Console, plan: CollectionPlan) -> None:
+    """Print what a collection would do, and the repack in it if there is one."""
+    repack = plan.repack
     if console.as_json:
         beside = {} if repack is None else {"repack": plan_document(repack)}
         console.document(_plan_document(plan) | beside)
     else:
-        _show_parts(console, plan, verb="would delete")
         if repack is not None:
             show_repack_plan(console, repack)
+        _show_parts(console, plan, verb="would delete")
         repacks = repack is not None and not repack.is_empty
         if plan.garbage.blobs or plan.dead_sessions or repacks:
             command = "cas gc --repack --apply" if repacks else "cas gc --apply"
@@ -54,16 +52,9 @@ def show_collection_plan(
         console.warning(f"--apply would delete nothing: {escape(brake.message)} ({flag})")
 
 
-def show_stopped_collection(console: Console, repack: RepackOutcome | None) -> None:
-    """Print what a repack did before a collection that then would not begin."""
-    if repack is not None and not console.as_json:
-        show_repack(console, repack)
-
-
-def show_collection(
-    console: Console, outcome: CollectionOutcome, repack: RepackOutcome | None = None
-) -> None:
-    """Print what a collection did, and the repack before it if there was one."""
+def show_collection(console: Console, outcome: CollectionOutcome) -> None:
+    """Print what a collection did, and the repack in it if there was one."""
+    repack = outcome.repacked
     if console.as_json:
         beside = {} if repack is None else {"repack": outcome_document(repack)}
         console.document(_outcome_document(outcome) | beside)
@@ -126,14 +117,15 @@ def _space(space: Space) -> str:
 
 
 def _plan_document(plan: CollectionPlan) -> dict[str, Any]:
-    """Everything but the ids of the garbage, of which there may be a million."""
+    """Everything but the repack, and the ids of the garbage, of which there may be a million."""
     members = {item.name: getattr(plan, item.name) for item in fields(plan)}
-    del members["candidates"]
+    del members["candidates"], members["repack"]
     return {name: to_json(value) for name, value in members.items()}
 
 
 def _outcome_document(outcome: CollectionOutcome) -> dict[str, Any]:
     members = {item.name: getattr(outcome, item.name) for item in fields(outcome)}
     plan = members.pop("plan")
+    del members["repacked"]
     document = {name: to_json(value) for name, value in members.items()}
     return {**document, "plan": _plan_document(plan)}

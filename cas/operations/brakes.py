@@ -48,8 +48,21 @@ def with_unread(brakes: Sequence[Brake], unread: CorruptionError | None) -> list
     return [*brakes, Brake(kind, f"{unread}{way_out}")]
 
 
-def refuse(brakes: Sequence[Brake], overrides: Iterable[BrakeKind]) -> None:
+def holds_beside_too_much(brakes: Sequence[Brake], overrides: Iterable[BrakeKind]) -> bool:
+    """Tell whether a brake holds that says that the store is not what it seems to be."""
+    allowed = {BrakeKind.TOO_MUCH, *overrides}
+    return any(brake.kind not in allowed for brake in brakes)
+
+
+def refuse(
+    brakes: Sequence[Brake], overrides: Iterable[BrakeKind], *, before: str | None = None
+) -> None:
     """Raise if a brake holds that is not overridden.
+
+    Args:
+        brakes: those that were found.
+        overrides: those that shall not hold.
+        before: what was done all the same, if there is more to it than looking.
 
     Raises:
         RefusedError: saying why, and what overrides it (BRAKE).
@@ -63,7 +76,7 @@ def refuse(brakes: Sequence[Brake], overrides: Iterable[BrakeKind]) -> None:
     more = f"; and {len(holding) - _SHOWN} more" if len(holding) > _SHOWN else ""
     flags = " ".join(f"--override {kind.value}" for kind in kinds)
     raise RefusedError(
-        f"nothing was deleted: {shown}{more}",
+        f"nothing was deleted{f', but {before}' if before else ''}: {shown}{more}",
         code=ErrorCode.BRAKE,
         hint=f"{_ADVICE[kinds[0]]}: {flags}",
     )

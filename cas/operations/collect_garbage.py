@@ -7,6 +7,8 @@ the next one, whoever runs it.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cas.environment import monotonic_seconds
 from cas.errors import CasError
@@ -32,11 +34,15 @@ from cas.operations.end_runs import (
     unfinished_runs,
 )
 from cas.operations.expire_log import expire_log
-from cas.operations.guarantees import require_collection
+from cas.operations.guarantees import require_collection, require_create_if_absent
 from cas.operations.plan_collection import Planning, lacks
 from cas.operations.retention import expire
 from cas.operations.settle_sessions import Grace, Settlement, settle_dead_sessions
 from cas.operations.survey import Survey
+
+# As in Store: only a repack need load it.
+if TYPE_CHECKING:
+    from cas.operations.repack_outcomes import RepackOutcome
 
 # An open run keeps writers from sharing what it condemned, so it is not waited for as long as for
 # a writer. Ended too early, it costs its owner another run.
@@ -48,12 +54,16 @@ def collect_garbage(parts: StoreParts, options: CollectOptions) -> CollectionOut
 
     Raises:
         RefusedError: a brake holds; nothing was deleted by this call.
+        CorruptionError: there is to be a repack, and a page or root is missing or damaged.
         UnsupportedError: the storage does not keep two writers apart, or a later cas wrote
             something that must be understood.
         CorruptionError: a record of the log is damaged.
         BackendError: the storage failed; the next collection goes on from there.
     """
     require_collection(parts, exclusive=options.exclusive)
+    if options.repack is not None:
+        # Before the policy moves anything.
+        require_create_if_absent(parts, "repacking")
     with Survey(parts, options) as survey:
         return _Collection(survey).run()
 
@@ -80,15 +90,23 @@ class _Collection:
         # Only now, since a purge is for good: with a brake on, nothing is let go.
         self._survey.step("expire")
         moved = expire(self._survey.parts, planning.due)
-        for candidates in self._batches(planning, plan):
-            self._collect(candidates, planning.stored)
-        self._survey.step("index")
-        floor = expire_log(self._survey)
-        self._survey.closures.forget_others()
+        # Only now, since what lives in a blob is known when the policy has done its work.
+        repacked = self._repack()
+        if repacked is None or repacked.plan.is_empty:
+            floor = self._carry_out(planning, plan)
+        else:
+            # What was found to be needed counts to the end of a run: old places would stay.
+            with Survey(self._survey.parts, self._options) as survey:
+                self._survey = survey
+                planning = Planning(survey, planning.due)
+                plan = planning.plan(repacked=repacked.plan.superseded)
+                refuse(plan.brakes, self._options.overrides, before="a repack was done")
+                floor = self._carry_out(planning, plan)
         settlements = self._settlements
         return CollectionOutcome(
             plan=plan,
             moved=moved,
+            repacked=repacked,
             deleted=Space(self._blobs, self._bytes),
             cleared=self._cleared,
             runs=tuple(self._runs),
@@ -98,6 +116,24 @@ class _Collection:
             floor=floor,
             seconds=monotonic_seconds() - started,
         )
+
+    def _repack(self) -> RepackOutcome | None:
+        options = self._options
+        if options.repack is None:
+            return None
+        from cas.operations.repack import repack
+
+        watched = replace(options.repack, progress=options.progress, cancel=options.cancel)
+        return repack(self._survey.parts, watched)
+
+    def _carry_out(self, planning: Planning, plan: CollectionPlan) -> int:
+        """Collect what is planned, and return the floor."""
+        for candidates in self._batches(planning, plan):
+            self._collect(candidates, planning.stored)
+        self._survey.step("index")
+        floor = expire_log(self._survey)
+        self._survey.closures.forget_others()
+        return floor
 
     # -- G0
 

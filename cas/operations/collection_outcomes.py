@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cas.format.collection import MAX_SET_IDS
 from cas.model.ids import SessionId
@@ -10,6 +11,11 @@ from cas.model.progress import Cancel, ProgressSink
 from cas.objects.id_sets import Ids
 from cas.operations.brakes import Brake, BrakeKind
 from cas.operations.retention import RetentionOutcome, RetentionPlan, RetentionPolicy
+
+# It takes some milliseconds to load, which only a repack need spend.
+if TYPE_CHECKING:
+    from cas.operations.plan_repack import RepackPlan
+    from cas.operations.repack_outcomes import RepackOptions, RepackOutcome
 
 DAY_SECONDS = 86_400
 DEFAULT_GRACE_SECONDS = 7 * DAY_SECONDS
@@ -25,6 +31,8 @@ class CollectOptions:
         grace_seconds: a writer that stored something more recently is taken to be alive, and what
             was stored more recently is left, unless a purged version names it. Any value is safe.
         policy: what is moved to the trash, and out of it for good, beforehand; None moves nothing.
+        repack: empty blobs that are mostly dead, between what the policy does and the collection,
+            which then takes them; None empties none.
         explain: say of every version why it is kept.
         overrides: brakes that do not hold.
         exclusive: nobody else works on the store; for storages that do not keep two writers apart.
@@ -37,6 +45,7 @@ class CollectOptions:
 
     grace_seconds: float = DEFAULT_GRACE_SECONDS
     policy: RetentionPolicy | None = field(default_factory=RetentionPolicy)
+    repack: RepackOptions | None = None
     explain: bool = False
     overrides: frozenset[BrakeKind] = frozenset()
     exclusive: bool = False
@@ -61,8 +70,8 @@ class Share:
 
     Attributes:
         why: `due` (a version of the artifact is, and purged first), `purged` (one was),
-            `interrupted` (its writer is gone), or
-            `unreferenced` (nothing tells any more whose it was).
+            `interrupted` (its writer is gone), `repacked` (what lived in it is, or will be,
+            somewhere else), or `unreferenced` (nothing tells any more whose it was).
         artifact: whose it was, if that is known.
     """
 
@@ -96,6 +105,8 @@ class CollectionPlan:
         brakes: what would keep it from deleting anything.
         due: versions that the policy would move first; what only those need that it would purge is
             counted above.
+        repack: what would be emptied first, if that was asked for and no brake holds that keeps
+            it from being known; what can be deleted after it is counted above.
         candidates: ids of the garbage, uint8[n, 32], increasing.
     """
 
@@ -110,6 +121,7 @@ class CollectionPlan:
     kept: tuple[KeptVersion, ...]
     brakes: tuple[Brake, ...]
     due: RetentionPlan
+    repack: RepackPlan | None = None
     candidates: Ids = field(repr=False)
 
 
@@ -118,8 +130,9 @@ class CollectionOutcome:
     """What a collection did.
 
     Attributes:
-        plan: what it set out to do.
+        plan: what it set out to do; after a repack, as the store was then.
         moved: versions that the policy moved to the trash, or out of it for good.
+        repacked: what a repack did, if that was asked for.
         deleted: what it deleted, what earlier runs had left over included.
         cleared: blobs that turned out to be needed after all.
         runs: numbers of the runs that it opened.
@@ -132,6 +145,7 @@ class CollectionOutcome:
 
     plan: CollectionPlan
     moved: RetentionOutcome
+    repacked: RepackOutcome | None
     deleted: Space
     cleared: int
     runs: tuple[int, ...]

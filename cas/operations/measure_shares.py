@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from cas.errors import CorruptionError
 from cas.format.blob import CHUNK_BYTES, BlobTable
 from cas.objects.blob_list import BlobRef
+from cas.objects.id_sets import Ids
 from cas.objects.parts import StoreParts
 from cas.operations.plan_repack import BlobShare, MetaShare
 from cas.operations.survey_places import Survey
@@ -81,6 +83,27 @@ def meta_shares(survey: Survey) -> list[MetaShare]:
         )
         for raw, size in sizes.items()
     ]
+
+
+def replaced_metas(survey: Survey, emptied: Ids, versions: Container[int]) -> frozenset[bytes]:
+    """Return the blobs of which every page and root is made anew.
+
+    Args:
+        survey: what lies where.
+        emptied: the data blobs that are emptied; pages that name one are made anew.
+        versions: the rows of the versions that get a new root.
+    """
+    names = survey.pages_naming(emptied)
+    listed = {version.root.blob_id.raw for version in survey.versions}
+    listed |= {page.blob_id.raw for page in survey.pages}
+    # A page that names such a blob has new roots in all its versions.
+    staying = {page.blob_id.raw for page, goes in zip(survey.pages, names, strict=True) if not goes}
+    staying |= {
+        version.root.blob_id.raw
+        for row, version in enumerate(survey.versions)
+        if row not in versions
+    }
+    return frozenset(listed - staying)
 
 
 def _live_bytes(size: int, frames: dict[int, int]) -> int:

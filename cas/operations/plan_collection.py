@@ -16,12 +16,12 @@ from cas.format.encoding import ID_BYTES
 from cas.model.ids import SessionId
 from cas.objects.closure import Unreadable
 from cas.objects.collection_log import LogListing, list_log
-from cas.objects.id_sets import Ids, sort_ids, unite, view_sorted
+from cas.objects.id_sets import Ids, ids_of, sort_ids, unite, view_sorted
 from cas.objects.known_slots import KnownSlots
 from cas.objects.listed_sessions import ListedIntent, list_intents, read_intents
 from cas.objects.parts import StoreParts
 from cas.objects.stored_blobs import StoredBlobs
-from cas.operations.brakes import Brake, BrakeKind, with_unread
+from cas.operations.brakes import Brake, BrakeKind, holds_beside_too_much, with_unread
 from cas.operations.collection_outcomes import (
     CollectionPlan,
     CollectOptions,
@@ -32,7 +32,8 @@ from cas.operations.collection_outcomes import (
 from cas.operations.end_runs import runs_without_end
 from cas.operations.explain_kept import explain_kept, read_live_aliases
 from cas.operations.find_live import FoundVersion
-from cas.operations.retention import find_due
+from cas.operations.plan_repack import RepackPlan
+from cas.operations.retention import DueVersions, find_due
 from cas.operations.short_listings import check_known, known_from_records
 from cas.operations.survey import Survey
 
@@ -47,10 +48,18 @@ def plan_collection(parts: StoreParts, options: CollectOptions) -> CollectionPla
 
     Raises:
         UnsupportedError: a later cas wrote something that must be understood.
+        CorruptionError: there is to be a repack, and a page or root is missing or damaged, though
+            that brake is overridden.
         BackendError: the storage failed.
     """
     with Survey(parts, options) as survey:
-        return Planning(survey).plan()
+        planning = Planning(survey)
+        if options.repack is None or holds_beside_too_much(planning.brakes, options.overrides):
+            return planning.plan()
+        from cas.operations.repack import plan_repack
+
+        going = planning.due.trash_moves()
+        return planning.plan(plan_repack(parts, options.repack, leave_out=going))
 
 
 class Planning:
@@ -61,15 +70,22 @@ class Planning:
         dead: sessions whose writers seem to be gone.
         due: what the policy would move. Versions to be purged are taken to be purged already; one
             that is restored instead is found by the run, which looks again.
+        brakes: why nothing may be deleted, however much it is.
     """
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, survey: Survey, done: DueVersions | None = None) -> None:
+        """Look at the store.
+
+        Args:
+            survey: the view of it.
+            done: what the policy has moved already; None finds what is due.
+        """
         self._survey = survey
         self._live = survey.live
         survey.step("expire")
         self._unread: CorruptionError | None = None
         try:
-            self.due = find_due(survey.parts, survey.options.policy)
+            self.due = done or find_due(survey.parts, survey.options.policy)
         except CorruptionError as error:
             self.due, self._unread = find_due(survey.parts, None), error
         survey.step("list")
@@ -87,38 +103,45 @@ class Planning:
         self._live_sessions = len(alive)
         self._live.add_intents(alive)
         self._live.add_versions(self.due.trash_moves())
+        self._aliases = read_live_aliases(survey, self._live.listings)
+        self.brakes = self._find_brakes()
 
-    def plan(self) -> CollectionPlan:
-        """Return the plan; raises as `plan_collection` does."""
+    def plan(
+        self, repack: RepackPlan | None = None, repacked: frozenset[bytes] = frozenset()
+    ) -> CollectionPlan:
+        """Return the plan; raises as `plan_collection` does.
+
+        Args:
+            repack: one to come; what it supersedes is taken to be needed by no version.
+            repacked: what one that was done has superseded, if no version needs it in fact.
+        """
         stored = self.stored
+        superseded = stored.among(ids_of(repack.superseded if repack else repacked))
         needed = stored.among(self._live.needed.ids())
+        if repack is not None:
+            needed &= ~superseded
         announced = stored.among(self._live.announced.ids()) & ~needed
         unneeded = ~needed & ~announced
         purged = stored.among(self._survey.needs_of(self._gone_versions()))
         young = unneeded & ~purged & (stored.times > self._survey.grace.since_ns)
         garbage = unneeded & ~young
-        aliases = read_live_aliases(self._survey, self._live.listings)
-        known = KnownSlots(self._survey.parts.state_dir, self._survey.parts.config.store_id)
-        brakes = [*self._live.brakes, *self._missing(), *self._short(known, aliases)]
-        if not brakes:
-            known.save(self._live.listings.values())
-        brakes += self._too_much(garbage)
         kept: Sequence[KeptVersion] = ()
         if self._survey.options.explain:
             store_id = self._survey.parts.config.store_id
-            kept = explain_kept(self._live.versions, aliases, store_id, self._live.left_out)
+            kept = explain_kept(self._live.versions, self._aliases, store_id, self._live.left_out)
         return CollectionPlan(
             store=Space(len(stored), stored.bytes),
             garbage=_space(stored, garbage),
-            shares=tuple(self._shares(garbage)),
+            shares=tuple(self._shares(garbage, superseded)),
             young=_space(stored, young),
             announced=_space(stored, announced),
             dead_sessions=tuple(self.dead),
             live_sessions=self._live_sessions,
             open_runs=tuple(runs_without_end(self._log)),
             kept=tuple(kept),
-            brakes=tuple(with_unread(brakes, self._unread)),
+            brakes=(*self.brakes, *self._too_much(garbage & ~superseded)),
             due=self.due.plan,
+            repack=repack,
             candidates=sort_ids(stored.ids[garbage]),
         )
 
@@ -135,13 +158,18 @@ class Planning:
         there = listed_rows(self.stored.ids, roots.reshape(-1, ID_BYTES))
         return [one for one, is_there in zip(gone, there.tolist(), strict=True) if is_there]
 
-    def _shares(self, garbage: Rows) -> Iterator[Share]:
+    def _shares(self, garbage: Rows, superseded: Rows) -> Iterator[Share]:
         """Say where the garbage came from; each blob counts once, for the first that had it."""
-        left = garbage.copy()
+        emptied, left = garbage & superseded, garbage & ~superseded
+        if emptied.any():
+            space = _space(self.stored, emptied)
+            yield Share(why="repacked", artifact=None, space=space)
+        due = {(one.artifact, one.number) for one in self.due.plan.purge}
         groups: dict[tuple[str, str], list[FoundVersion]] = {}
         for one in self._gone_versions():
-            why = "purged" if one.is_purged else "due"
-            groups.setdefault((why, str(one.record.artifact)), []).append(one)
+            artifact = str(one.record.artifact)
+            why = "due" if (artifact, one.record.number) in due else "purged"
+            groups.setdefault((why, artifact), []).append(one)
         # What is due comes first: all that it needs goes because it goes.
         for (why, artifact), versions in sorted(groups.items()):
             yield from self._share(why, artifact, self._survey.needs_of(versions), left)
@@ -177,6 +205,13 @@ class Planning:
 
     # -- what brakes
 
+    def _find_brakes(self) -> list[Brake]:
+        known = KnownSlots(self._survey.parts.state_dir, self._survey.parts.config.store_id)
+        brakes = [*self._live.brakes, *self._missing(), *self._short(known)]
+        if not brakes:
+            known.save(self._live.listings.values())
+        return with_unread(brakes, self._unread)
+
     def _missing(self) -> Iterator[Brake]:
         versions = [
             one
@@ -186,16 +221,14 @@ class Planning:
         for one, gone in self._survey.missing(versions, self._live.needed.ids(), self.stored):
             yield Brake(BrakeKind.MISSING_BLOB, f"{one.ref} {lacks(gone)}")
 
-    def _short(
-        self, known: KnownSlots, aliases: Mapping[str, Mapping[str, int]]
-    ) -> Iterator[Brake]:
+    def _short(self, known: KnownSlots) -> Iterator[Brake]:
         """Find what something speaks of and no listing shows."""
         listings = self._live.listings
         yield from check_known(listings, known.load(), by="an earlier collection")
         records = [one.record for one in self._live.versions.values()]
         for ref, named in known_from_records(records, self._survey.parts.config.store_id):
             yield from check_known(listings, named, by=ref)
-        for artifact, targets in aliases.items():
+        for artifact, targets in self._aliases.items():
             for alias, number in targets.items():
                 yield from check_known(listings, {artifact: number + 1}, by=f"its alias {alias!r}")
         stamp = max((record.stamp for record in records), default=0)
@@ -204,6 +237,9 @@ class Planning:
         yield from _log_brake(log, stamp)
 
     def _too_much(self, garbage: Rows) -> Iterator[Brake]:
+        """Look at how much goes. What a repack emptied was read, verified and stored anew, and that
+        has a limit of its own.
+        """
         size, total = int(self.stored.sizes[garbage].sum()), self.stored.bytes
         if size > LARGEST_SHARE * total:
             share = f"{100 * size / total:.0f} % of the bytes in the store"

@@ -57,6 +57,8 @@ class RepackPlan:
         meta: blobs of pages to empty.
         versions: how many versions get new places.
         postponed: data blobs that are mostly dead too, and are left to later runs.
+        superseded: ids of all blobs that no version needs afterwards: those that are emptied, and
+            those of pages and roots in the place of which there are new ones.
     """
 
     store_bytes: int
@@ -64,6 +66,7 @@ class RepackPlan:
     meta: tuple[BlobShare, ...] = ()
     versions: int = 0
     postponed: tuple[BlobShare, ...] = ()
+    superseded: frozenset[bytes] = frozenset()
 
     @property
     def is_empty(self) -> bool:

@@ -6,7 +6,7 @@ next one goes on from there. Spec: specs/protocol/repack.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import numpy as np
 
@@ -21,14 +21,14 @@ from cas.objects.id_sets import Ids, ids_of, within
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.operations.guarantees import require_create_if_absent
-from cas.operations.measure_shares import data_shares, meta_shares
+from cas.operations.measure_shares import data_shares, meta_shares, replaced_metas
 from cas.operations.move_chunks import ChunkMover, LiveFeed
 from cas.operations.new_places import MovedChunks
 from cas.operations.plan_repack import RepackPlan, choose_data, choose_meta
 from cas.operations.repack_outcomes import RepackOptions, RepackOutcome
 from cas.operations.revise import Reviser, Revision
 from cas.operations.stored_tree import StoredTree
-from cas.operations.survey_places import Survey, survey_places
+from cas.operations.survey_places import Survey, VersionId, survey_places
 from cas.transfer.carry_batches import CarriedFile
 from cas.transfer.carrying import runs_of
 from cas.transfer.dedup import Facts
@@ -37,14 +37,21 @@ from cas.transfer.relocation import Relocation
 from cas.transfer.stream import no_tree
 
 
-def plan_repack(parts: StoreParts, options: RepackOptions) -> RepackPlan:
+def plan_repack(
+    parts: StoreParts, options: RepackOptions, leave_out: Container[VersionId] = ()
+) -> RepackPlan:
     """Return what a repack would do. Writes nothing.
+
+    Args:
+        parts: the store.
+        options: which blobs are emptied.
+        leave_out: versions that are taken to be purged.
 
     Raises:
         CorruptionError: a page or root is missing or damaged.
         BackendError: the storage failed.
     """
-    return _Repack(parts, options).plan
+    return _Repack(parts, options, leave_out).plan
 
 
 def repack(parts: StoreParts, options: RepackOptions) -> RepackOutcome:
@@ -66,13 +73,15 @@ def repack(parts: StoreParts, options: RepackOptions) -> RepackOutcome:
 class _Repack:
     """One run. The log is listed before anything else is read, so all facts have its stamp."""
 
-    def __init__(self, parts: StoreParts, options: RepackOptions) -> None:
+    def __init__(
+        self, parts: StoreParts, options: RepackOptions, leave_out: Container[VersionId] = ()
+    ) -> None:
         self._parts = parts
         self._limits = options.limits
         self._progress = options.progress
         self._cancel = options.cancel or Cancel()
         self._log: LogListing = list_log(parts.backend)
-        self._survey: Survey = survey_places(parts, self._cancel)
+        self._survey: Survey = survey_places(parts, self._cancel, leave_out)
         self._shares, self._problems = data_shares(parts, self._survey, self._limits.live_share)
         self.plan = self._choose(frozenset())
 
@@ -109,7 +118,8 @@ class _Repack:
         store_bytes = int(survey.data.sizes.sum()) + sum(one.share.size for one in metas)
         shares = [share for _, share in self._shares if share.blob_id not in damaged]
         data, postponed = choose_data(shares, store_bytes, self._limits)
-        versions = frozenset(self._versions_naming(ids_of(one.blob_id for one in data)))
+        emptied = ids_of(one.blob_id for one in data)
+        versions = frozenset(self._versions_naming(emptied))
         roots = {number: one.root.length for number, one in enumerate(survey.versions)}
         meta, versions = choose_meta(metas, versions, roots, self._limits)
         return RepackPlan(
@@ -118,12 +128,14 @@ class _Repack:
             meta=tuple(meta),
             versions=len(versions),
             postponed=tuple(postponed),
+            superseded=frozenset(one.blob_id for one in (*data, *meta))
+            | replaced_metas(survey, emptied, versions),
         )
 
     def _versions_naming(self, emptied: Ids) -> list[int]:
         """Return the rows of the versions that have a page which names one of these blobs."""
         survey = self._survey
-        names = np.array([len(within(ids, emptied)) > 0 for ids in survey.page_blobs], np.bool_)
+        names = survey.pages_naming(emptied)
         return [row for row, one in enumerate(survey.versions) if names[one.pages].any()]
 
     # -- moving

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from cas.errors import NotFoundError
 from cas.format.manifest import root_page_location
 from cas.format.version import VersionRecord
 from cas.model.entry import PageLocation
+from cas.model.names import ArtifactName
 from cas.model.progress import Cancel
-from cas.objects.id_sets import Ids
+from cas.objects.id_sets import Ids, within
 from cas.objects.live_chunks import LiveBlobs, LiveChunks
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
@@ -29,6 +31,8 @@ from cas.operations.version_pages import VersionPages
 
 READ_THREADS = 16
 PAGES_AHEAD = 32
+
+VersionId = tuple[ArtifactName, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +60,13 @@ class Survey:
     pages: list[PageLocation] = field(default_factory=list)
     page_blobs: list[Ids] = field(default_factory=list)
 
+    def pages_naming(self, blobs: Ids) -> NDArray[np.bool_]:
+        """Tell which pages name any of these blobs."""
+        return np.array([len(within(ids, blobs)) > 0 for ids in self.page_blobs], np.bool_)
 
-def survey_places(parts: StoreParts, cancel: Cancel) -> Survey:
-    """Go through all versions that are kept, reading each page once.
+
+def survey_places(parts: StoreParts, cancel: Cancel, leave_out: Container[VersionId]) -> Survey:
+    """Go through all versions that are kept, but for some, reading each page once.
 
     Raises:
         CorruptionError: a page or root is missing or damaged.
@@ -66,19 +74,26 @@ def survey_places(parts: StoreParts, cancel: Cancel) -> Survey:
     """
     with ThreadPoolExecutor(READ_THREADS, thread_name_prefix="cas-survey") as pool:
         surveyor = _Surveyor(parts, pool, cancel)
-        for record, root in _kept_roots(parts):
+        for record, root in _kept_roots(parts, leave_out):
             # Nothing is left to survey of a version that is purged meanwhile.
             with suppress(NotFoundError):
                 surveyor.add(record, root)
         return surveyor.survey()
 
 
-def _kept_roots(parts: StoreParts) -> list[tuple[VersionRecord, PageLocation]]:
+def _kept_roots(
+    parts: StoreParts, leave_out: Container[VersionId]
+) -> list[tuple[VersionRecord, PageLocation]]:
     """Return the versions that are kept, and where the root of each lies."""
     backend = parts.backend
     artifacts = list_artifacts(backend)
     listings = map_side_by_side(parts, lambda name: list_slots(backend, name), artifacts)
-    slots = [(listing, number) for listing in listings for number in listing.newest_first()]
+    slots = [
+        (listing, number)
+        for listing in listings
+        for number in listing.newest_first()
+        if (listing.artifact, number) not in leave_out
+    ]
 
     def read(slot: tuple[SlotListing, int]) -> tuple[VersionRecord, PageLocation] | None:
         record = read_kept(backend, *slot)

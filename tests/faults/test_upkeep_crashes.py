@@ -1,4 +1,4 @@
-"""Repack, policy, collection, index and log as one run, killed anywhere: the next run finishes it."""
+"""Policy, repack, collection, index and log as one run, killed anywhere: the next run finishes it."""
 
 from __future__ import annotations
 
@@ -82,9 +82,10 @@ def neglected(tmp_path_factory):
 def look_after(backend, **changes):
     """Do what `cas gc --repack --apply` does."""
     store = cas.Store.on(backend, options=OPTIONS)
-    repacked = store.repack(cas.RepackOptions(limits=RepackLimits(live_share=0.9)))
-    options = replace(AT_ONCE, policy=RetentionPolicy(), kept_runs=KEPT_RUNS, **changes)
-    return repacked, store.collect_garbage(options)
+    repack = cas.RepackOptions(limits=RepackLimits(live_share=0.9))
+    policy = RetentionPolicy()
+    options = replace(AT_ONCE, policy=policy, repack=repack, kept_runs=KEPT_RUNS, **changes)
+    return store.collect_garbage(options)
 
 
 def assert_whole(backend):
@@ -117,10 +118,10 @@ def test_one_run_looks_after_everything(neglected):
     """Emptied, expired, purged, settled, deleted, merged, forgotten."""
     backend = copied(neglected)
 
-    repacked, outcome = look_after(backend)
+    outcome = look_after(backend)
 
     assert_looked_after(backend)
-    assert repacked.revised
+    assert outcome.repacked.revised
     assert outcome.moved.purged
     assert outcome.moved.trashed
     assert outcome.settled

@@ -12,7 +12,7 @@ from cas.testing.corpora import random_content
 
 KINDS = ("folder", "memory", "ministack")
 FILES, FILE_BYTES = 12, 150_000
-# `gc` brakes on a large share of a small store.
+# What a plain `gc` takes is a large share of a small store.
 DELETE = ("--apply", "--override", "too-much")
 
 
@@ -101,15 +101,62 @@ def test_a_repack_is_told_in_words(shop):
     assert "repacking 0 blobs would free 0 B" in left_alone.out
 
 
-def test_a_repack_is_told_of_though_a_brake_keeps_the_collection_after_it(shop):
-    """It did happen, and nobody should wonder why the store grew."""
+def test_what_a_repack_empties_is_no_reason_to_brake(shop):
+    """Nearly all of a small store was verified and stored anew; dry run and run both say so."""
     tool, _, _ = shop
 
-    refused = tool("gc", "--repack", "--apply", code=10)
+    planned = tool.json("gc", "--repack")
+    told = tool("gc", "--repack")
+    done = tool.json("gc", "--repack", "--apply")
 
-    assert "emptied 1 blob: 1.4 MiB to be freed" in refused.out
-    assert "1 version got new places" in refused.out
-    assert "nothing was deleted" in refused.err
+    assert planned["brakes"] == []
+    assert "--override" not in told.err
+    assert "emptied by a repack" in told.out
+    assert done["deleted"] == planned["garbage"]
+    assert done["plan"]["shares"] == planned["shares"]
+    assert [one["why"] for one in planned["shares"]] == ["repacked", "purged"]
+    assert planned["garbage"]["bytes"] > 0.9 * planned["store"]["bytes"]
+
+
+def test_a_brake_holds_before_anything_is_repacked(shop):
+    """By what else would go; then neither the store nor the trash is changed."""
+    tool, place, folder = shop
+    (folder / "large").write_bytes(random_content(99, 20 * FILE_BYTES))
+    tool("put", "files", "data")
+    tool("rm", "data:v2", "-y")
+    asked = ("gc", "--repack", "--trash-keep", "0s")
+    with place.open() as backend:
+        before = {one.key for one in backend.list_objects("")}
+
+        planned = tool.json(*asked)
+        refused = tool("gc", "--repack", "--apply", "--trash-keep", "0s", code=10)
+
+        assert {one.key for one in backend.list_objects("")} == before
+    assert [one["kind"] for one in planned["brakes"]] == ["too-much"]
+    assert planned["brakes"][0]["message"] in refused.err
+    tool("restore", "data:v2")
+
+
+def test_what_the_policy_purges_is_repacked_in_the_same_run(shop):
+    """The dry run counts with it, though the version still is in the trash."""
+    tool, _, folder = shop
+    tool("gc", "--repack", "--apply")
+    (folder / "09").unlink()
+    tool("put", "files", "data")
+    tool("rm", "data:v1", "-y")
+    asked = ("gc", "--repack", "--trash-keep", "0s", "--repack-below", "60")
+
+    planned = tool.json(*asked)
+    done = tool.json(*asked, "--apply")
+    again = tool.json(*asked)
+
+    assert [one["number"] for one in done["moved"]["purged"]] == [1]
+    assert len(planned["repack"]["blobs"]) == 1
+    assert done["repack"]["plan"] == planned["repack"]
+    assert done["deleted"] == planned["garbage"]
+    assert tool.json("du")["store_bytes"] < 1.2 * FILE_BYTES
+    assert again["garbage"]["blobs"] == 0
+    assert again["repack"]["blobs"] == []
 
 
 def test_a_version_can_be_pinned_while_it_is_got(shop, tree):

@@ -234,11 +234,17 @@ class StoreMachine(CheckedStores):
 
     # -- space
 
-    @rule(site=SITES, client=CLIENTS, grace=GRACES, kept_runs=st.sampled_from([0, 2, 64]))
-    def collect(self, site, client, grace, kept_runs):
+    @rule(
+        site=SITES,
+        client=CLIENTS,
+        grace=GRACES,
+        kept_runs=st.sampled_from([0, 2, 64]),
+        repack_below=st.sampled_from([None, 0.5, 0.9]),
+    )
+    def collect(self, site, client, grace, kept_runs, repack_below):
         """A dry run says what goes, and the collection takes exactly that."""
         place, who = self.at(site, client)
-        options = collecting(grace=grace, kept_runs=kept_runs)
+        options = collecting(grace=grace, kept_runs=kept_runs, repack_below=repack_below)
         trash, purge = self.due(place)
         plan = who.store.plan_collection(options)
         assert refs_of(plan.due.trash) == {one.ref for one in trash}
@@ -401,9 +407,11 @@ class StoreMachine(CheckedStores):
         self.sites[site].clients[client].reopen()
 
 
-def collecting(*, grace=0, kept_runs=64, policy=None) -> cas.CollectOptions:
+def collecting(*, grace=0, kept_runs=64, policy=None, repack_below=None) -> cas.CollectOptions:
+    limits = None if repack_below is None else RepackLimits(live_share=repack_below)
     return cas.CollectOptions(
         grace_seconds=grace,
+        repack=limits and cas.RepackOptions(limits=limits),
         kept_runs=kept_runs,
         threads=1,
         policy=policy or RetentionPolicy(trash_keep_ns=TRASH_KEEP_NS),

@@ -7,11 +7,7 @@ from typing import Any
 import click
 
 import cas
-from cas.cli.collections import (
-    show_collection,
-    show_collection_plan,
-    show_stopped_collection,
-)
+from cas.cli.collections import show_collection, show_collection_plan
 from cas.cli.interrupt import stopped_by_ctrl_c
 from cas.cli.invocation import Invocation
 from cas.cli.progress import ProgressDisplay
@@ -58,7 +54,7 @@ _KEPT = "interrupted: nothing that is needed was deleted, and the next cas gc --
     is_flag=True,
     help="Nobody else uses the store; for storages that keep no two writers apart.",
 )
-@click.option("--repack", is_flag=True, help="First empty blobs that are mostly dead.")
+@click.option("--repack", is_flag=True, help="Also empty blobs that are mostly dead.")
 @click.option(
     "--repack-below",
     metavar="PERCENT",
@@ -78,34 +74,29 @@ def command(cli: Invocation, *, apply: bool, **given: Any) -> None:
     deleted and no version moved, and the message says what it was and how to override it.
 
     A blob goes when nothing in it is needed. With --repack, what lives in blobs that are mostly dead
-    is stored anew before, at most a tenth of the store in one run, and versions are led there; their
-    digests stay.
+    is stored anew, at most a tenth of the store in one run (or 256 MiB), and versions are led there;
+    their digests stay. That comes after the purges, and the blobs go in the same run, if they are old
+    enough.
     """
     if not apply:
         with cli.open_store() as store, ProgressDisplay(cli.console) as display:
             plan = store.plan_collection(_options(given, progress=display.sink))
-            repack_plan = store.plan_repack(_repack_options(given)) if given["repack"] else None
-        show_collection_plan(cli.console, plan, repack_plan)
+        show_collection_plan(cli.console, plan)
         return
     with (
         cli.open_store() as store,
         stopped_by_ctrl_c(_KEPT) as cancel,
         ProgressDisplay(cli.console) as display,
     ):
-        running = {"progress": display.sink, "cancel": cancel}
-        repacked = store.repack(_repack_options(given, **running)) if given["repack"] else None
-        try:
-            outcome = store.collect_garbage(_options(given, **running))
-        except cas.RefusedError:
-            show_stopped_collection(cli.console, repacked)
-            raise
-    show_collection(cli.console, outcome, repacked)
+        outcome = store.collect_garbage(_options(given, progress=display.sink, cancel=cancel))
+    show_collection(cli.console, outcome)
 
 
 def _options(given: dict[str, Any], **running: Any) -> cas.CollectOptions:
     return cas.CollectOptions(
         grace_seconds=parse_span(given["grace"]) / SECOND_NS,
         policy=cas.RetentionPolicy(trash_keep_ns=span_or_never(given["trash_keep"])),
+        repack=_repack_options(given) if given["repack"] else None,
         explain=given["explain"],
         overrides=frozenset(map(cas.BrakeKind, given["overrides"])),
         exclusive=given["exclusive"],
@@ -114,6 +105,5 @@ def _options(given: dict[str, Any], **running: Any) -> cas.CollectOptions:
     )
 
 
-def _repack_options(given: dict[str, Any], **running: Any) -> cas.RepackOptions:
-    limits = cas.RepackLimits(live_share=given["repack_below"] / 100)
-    return cas.RepackOptions(limits=limits, **running)
+def _repack_options(given: dict[str, Any]) -> cas.RepackOptions:
+    return cas.RepackOptions(limits=cas.RepackLimits(live_share=given["repack_below"] / 100))

@@ -28,6 +28,7 @@ from cas.cli.failures import exit_code_of, explain
 from cas.environment import SystemClock
 from cas.format import keys
 from cas.model.ids import BlobId
+from cas.model.names import ArtifactName
 from cas.objects.collection_log import list_log
 from cas.objects.collections import put_floor
 from cas.objects.versions import list_slots, read_slot
@@ -35,6 +36,7 @@ from cas.operations.brakes import BrakeKind
 from cas.operations.collect_garbage import collect_garbage
 from cas.operations.init import init_store
 from cas.operations.plan_collection import plan_collection
+from cas.operations.plan_repack import RepackLimits
 from cas.testing.corpora import random_content
 
 ALONE = {b"alone": random_content(50, 9000)}
@@ -310,3 +312,76 @@ def needed_by_trash(backend):
         for raw in live_ids(backend)
         for folder in ("blobs", "meta")
     } & blobs(backend)
+
+
+# -- with a repack
+
+
+REPACKING = replace(CAREFUL, repack=cas.RepackOptions(limits=RepackLimits(live_share=0.9)))
+FULL = {b"%d" % n: random_content(60 + n, 6000) for n in range(8)}
+
+
+@pytest.fixture
+def mostly_dead(tmp_path):
+    """A store of v0, purged, and v1, which needs a little of its blob, and of a small artifact."""
+    backend = MemoryBackend()
+    init_store(backend, SystemClock(), chunk_average=4 << 10)
+    put(backend, tmp_path, FULL)
+    put(backend, tmp_path, {b"2": FULL[b"2"]})
+    put(backend, tmp_path, TREES[1], "small")
+    purge(backend, 0)
+    return backend
+
+
+def test_what_a_repack_supersedes_does_not_count_as_much(mostly_dead):
+    """Most of the store goes, which was verified and stored anew before."""
+    parts = cas.Store.on(mostly_dead, options=OPTIONS).parts
+
+    plan = plan_collection(parts, REPACKING)
+    outcome = collect(mostly_dead, REPACKING)
+
+    assert plan.brakes == ()
+    assert plan.garbage.bytes > 0.5 * plan.store.bytes
+    assert outcome.deleted == plan.garbage
+    assert held(mostly_dead, "data:v1") == {b"2": FULL[b"2"]}
+
+
+def test_other_garbage_counts_beside_a_repack(mostly_dead, tmp_path):
+    """A purged version of its own blobs brakes before anything is stored or moved."""
+    put(mostly_dead, tmp_path, {b"alone": random_content(70, 60_000)}, "gone")
+    purge(mostly_dead, 0, ArtifactName("gone"))
+    parts = cas.Store.on(mostly_dead, options=OPTIONS).parts
+    before = copied(mostly_dead)
+
+    plan = plan_collection(parts, REPACKING)
+    with pytest.raises(cas.RefusedError, match="nothing was deleted: "):
+        collect(mostly_dead, REPACKING)
+
+    assert [brake.kind for brake in plan.brakes] == [BrakeKind.TOO_MUCH]
+    assert mostly_dead.__getstate__() == before.__getstate__()
+
+
+def test_a_brake_after_a_repack_says_that_it_was_done(mostly_dead):
+    """Nobody should wonder why the store grew."""
+    version = cas.Store.on(mostly_dead, options=OPTIONS).version("small")
+    lost = keys.blob_key(BlobId(version._pages.find(b"own")[0].blob_ids[0].tobytes()))
+
+    def is_hidden(key):
+        return key == lost and any(".r" in one.key for one in mostly_dead.list_objects(""))
+
+    with pytest.raises(cas.RefusedError, match="nothing was deleted, but a repack was done: small"):
+        collect(Hiding(mostly_dead, is_hidden), REPACKING)
+
+    assert held(mostly_dead, "data:v1") == {b"2": FULL[b"2"]}
+
+
+def test_a_dry_run_that_cannot_look_ahead_tells_the_brakes_alone(mostly_dead):
+    """A page that is missing keeps it from knowing what lives; the run would not begin."""
+    record = read_slot(mostly_dead, ArtifactName("small"), 0)
+    mostly_dead.delete(keys.meta_key(record.root.blob_id))
+    parts = cas.Store.on(mostly_dead, options=OPTIONS).parts
+
+    plan = plan_collection(parts, REPACKING)
+
+    assert plan.repack is None
+    assert BrakeKind.UNREADABLE_PAGE in {brake.kind for brake in plan.brakes}
