@@ -38,6 +38,7 @@ def show_prune_plan(console: Console, plan: PrunePlan) -> None:
     if going and plan.freed_bytes is not None:
         freed = format_size(plan.freed_bytes)
         console.detail(f"{freed} in the store would be free once these are purged and collected")
+    _warn_unknown_keys(console, plan)
     if going:
         console.note("to do so, add --apply")
 
@@ -50,8 +51,13 @@ def show_prune_outcome(console: Console, outcome: PruneOutcome) -> int:
         console.document({**plan, "applied": True, **moved})
     else:
         _show_versions(console, outcome.plan.versions)
-        count = format_count(len(outcome.trashed), "version")
-        console.detail(f"moved {count} to the trash; cas restore brings them back")
+        if outcome.trashed:
+            count = format_count(len(outcome.trashed), "version")
+            them = "it" if len(outcome.trashed) == 1 else "them"
+            console.detail(f"moved {count} to the trash; cas restore brings {them} back")
+        elif not outcome.missed:
+            console.detail("nothing to do: the rules keep every version")
+        _warn_unknown_keys(console, outcome.plan)
     for one in outcome.trashed:
         for alias in one.aliases:
             console.warning(f"{escape(alias)} points to {one.artifact}:v{one.number}")
@@ -108,6 +114,14 @@ def _show_versions(console: Console, versions: Sequence[JudgedVersion]) -> None:
     console.heading(lines[0])
     for line in lines[1:]:
         console.answer(line)
+
+
+def _warn_unknown_keys(console: Console, plan: PrunePlan) -> None:
+    for one in plan.unknown_keys:
+        console.warning(
+            f"no version of {one.artifact} has a number {escape(one.key)} in its metadata, "
+            "so --keep-top keeps none by it"
+        )
 
 
 def _warn_missed(console: Console, missed: Sequence[Missed]) -> None:

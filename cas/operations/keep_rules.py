@@ -214,6 +214,14 @@ def spread_lineage(census: Census, kept: Reasons) -> Reasons:
     return reasons
 
 
+def rank_nothing(versions: Sequence[CountedVersion], rules: KeepRules) -> list[str]:
+    """Return the keys of metadata by which rules rank, and which have a number in no version."""
+    visible = [one.record.metadata for one in versions if one.is_live]
+    top = (TopRule.parse(text) for text in rules.top)
+    unknown = [rule.key for rule in top if all(rule.number_of(one) is None for one in visible)]
+    return list(dict.fromkeys(unknown)) if visible else []
+
+
 def _alias_reasons(one: CountedVersion, rules: KeepRules) -> Iterable[str]:
     for alias in one.aliases:
         if alias in one.protected:

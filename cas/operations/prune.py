@@ -17,7 +17,13 @@ from cas.objects.parts import StoreParts
 from cas.objects.versions import list_artifacts, unknown_artifact
 from cas.operations.census import Census, CountedVersion, Name, take_census
 from cas.operations.guarantees import require_create_if_absent
-from cas.operations.keep_rules import KeepRules, Reasons, choose_kept, spread_lineage
+from cas.operations.keep_rules import (
+    KeepRules,
+    Reasons,
+    choose_kept,
+    rank_nothing,
+    spread_lineage,
+)
 from cas.operations.measure_blobs import freed_without
 from cas.operations.trash import Missed, Trashed, move_to_trash
 
@@ -46,16 +52,26 @@ class JudgedVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownKey:
+    """A key of metadata by which a rule ranks, and under which no version of it has a number."""
+
+    artifact: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrunePlan:
     """The visible versions of the artifacts asked for, by artifact, the newest first.
 
     Attributes:
         freed_bytes: whole blobs that only those that go need: what collections free once these are
             purged. None where it was not asked for, or a page of the store cannot be read.
+        unknown_keys: of rules that keep nothing of an artifact, since they cannot rank it.
     """
 
     versions: tuple[JudgedVersion, ...]
     freed_bytes: int | None = None
+    unknown_keys: tuple[UnknownKey, ...] = ()
 
     @property
     def going(self) -> tuple[JudgedVersion, ...]:
@@ -129,8 +145,10 @@ def refuse_emptying(plan: PrunePlan, rules: KeepRules) -> None:
     emptied = sorted({one.artifact for one in plan.versions} - kept)
     if emptied:
         shown = ", ".join(emptied[:3]) + (f" and {len(emptied) - 3} more" if emptied[3:] else "")
+        unknown = {one.key for one in plan.unknown_keys if one.artifact in emptied}
+        why = f": none has a number {' or '.join(sorted(unknown))} in its metadata"
         raise RefusedError(
-            f"these rules keep no version of {shown}",
+            f"these rules keep no version of {shown}{why if unknown else ''}",
             code=ErrorCode.BRAKE,
             hint="keep some with --keep-last N; if that is meant, say --keep-last 0",
         )
@@ -157,7 +175,12 @@ def _plan(
             _judge(one, kept.get(one.name, []), now_ns)
             for versions in asked.values()
             for one in reversed(versions)
-        )
+        ),
+        unknown_keys=tuple(
+            UnknownKey(artifact=str(artifact), key=key)
+            for artifact, versions in asked.items()
+            for key in rank_nothing(versions, rules)
+        ),
     )
 
 

@@ -67,6 +67,33 @@ def test_what_goes_lies_in_the_trash_and_comes_back(runs):
     assert again["number"] == 1
 
 
+def test_applied_rules_that_keep_all_say_that_there_was_nothing_to_do(runs):
+    """Nothing is told of bringing back what never went."""
+    nothing = runs("prune", "bert", "--keep-last", "4", "--apply").out
+    one = runs("prune", "bert", "--keep-last", "3", "--apply").out
+
+    assert "nothing to do: the rules keep every version" in nothing
+    assert "trash" not in nothing
+    assert "moved 1 version to the trash; cas restore brings it back" in one
+
+
+def test_a_rule_that_ranks_by_what_no_version_has_is_told(runs):
+    """Likely its key is misspelled; a key that some versions have is not."""
+    words = ("prune", "bert", "--keep-top", "3:val_los:min")
+
+    told = runs(*words, "--keep-top", "1:val_loss")
+    planned = runs.json(*words, "--keep-last", "1")
+    refused = runs(*words, "--no-keep-aliases", "--apply", code=10)
+    done = runs(*words, "--keep-last", "1", "--apply")
+
+    said = "no version of bert has a number val_los in its metadata"
+    assert told.err.count("in its metadata") == 1
+    assert said in told.err
+    assert planned["unknown_keys"] == [{"artifact": "bert", "key": "val_los"}]
+    assert "keep no version of bert: none has a number val_los in its metadata" in refused.err
+    assert said in done.err
+
+
 def test_what_a_kept_version_was_made_from_is_kept_in_any_artifact(runs):
     """data:v0 is not among the last, but bert:v3 was made from it and stays."""
     plan = runs.json("prune", "d*", "--keep-last", "1")["versions"]
