@@ -92,16 +92,15 @@ class _Collection:
         moved = expire(self._survey.parts, planning.due)
         # Only now, since what lives in a blob is known when the policy has done its work.
         repacked = self._repack()
-        if repacked is None or repacked.plan.is_empty:
-            floor = self._carry_out(planning, plan)
-        else:
+        if repacked is not None and not repacked.plan.is_empty:
             # What was found to be needed counts to the end of a run: old places would stay.
-            with Survey(self._survey.parts, self._options) as survey:
-                self._survey = survey
-                planning = Planning(survey, planning.due)
-                plan = planning.plan(repacked=repacked.plan.superseded)
-                refuse(plan.brakes, self._options.overrides, before="a repack was done")
-                floor = self._carry_out(planning, plan)
+            due = planning.due
+            del planning, plan  # a plan of a large store takes much memory
+            self._survey.look_anew()
+            planning = Planning(self._survey, due)
+            plan = planning.plan(repacked=repacked.plan.superseded)
+            refuse(plan.brakes, self._options.overrides, before="a repack was done")
+        floor = self._carry_out(planning, plan)
         settlements = self._settlements
         return CollectionOutcome(
             plan=plan,

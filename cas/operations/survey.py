@@ -37,11 +37,18 @@ class Survey:
         self.grace = Grace(parts, options.grace_seconds)
         self.workers = Workers(threads, "cas-gc", options.cancel)
         self.closures = ClosureReader(parts, threads=threads, cancel=options.cancel)
-        self.live = LiveSearch(
-            parts,
+        self.live = self._new_search()
+
+    def look_anew(self) -> None:
+        """Begin a new search for what is needed: what one found is needed for as long as it goes on."""
+        self.live = self._new_search()
+
+    def _new_search(self) -> LiveSearch:
+        return LiveSearch(
+            self.parts,
             self.workers,
             self.closures,
-            ignore_unreadable=BrakeKind.UNREADABLE_PAGE in options.overrides,
+            ignore_unreadable=BrakeKind.UNREADABLE_PAGE in self.options.overrides,
         )
 
     def step(self, phase: str, done: Space = NOTHING, total: Space = NOTHING) -> None:
