@@ -94,6 +94,12 @@ CASTS = {
     "a repack, a pin": cast_on(
         Stage.mostly_dead, movers.repacker, _reader("pin"), _purger, _reckless
     ),
+    "a repack and collection in one, a writer, a reader": cast_on(
+        Stage.mostly_dead, movers.upkeeper, _writer, _reader("open")
+    ),
+    "a repack and collection in one, another collection": cast_on(
+        Stage.mostly_dead, movers.upkeeper, movers.repacker, _purger, _collector
+    ),
     "a restoration, a purge": cast_on(Stage.trashed, movers.restorer, _purger, _writer, _collector),
     "an alias of what goes to the trash": cast_on(
         one_version, movers.tagger, movers.trasher, movers.restorer, _collector

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
-from collected import OPTIONS, copied
+from collected import AT_ONCE, OPTIONS, copied
 from interleavings.ended import Mended, Tagged, Told
 from interleavings.readers import empty_store
 from interleavings.scheduler import Actor
@@ -28,6 +29,15 @@ def repacker(_stage: Stage, name: str = "repacker") -> Actor:
 
     def act(backend: Backend) -> None:
         _opened(backend).repack()
+
+    return Actor(name, act)
+
+
+def upkeeper(_stage: Stage, name: str = "upkeeper") -> Actor:
+    """Return a client that repacks and collects in one, taking every writer for dead."""
+
+    def act(backend: Backend) -> None:
+        _opened(backend).collect_garbage(replace(AT_ONCE, repack=cas.RepackOptions()))
 
     return Actor(name, act)
 
