@@ -29,6 +29,14 @@ VAST = Shape(versions=1000, pages=250, files=4000, changed=20, fresh=50, dead=10
 LITTERED = Shape(versions=2, pages=10, files=4000, changed=2, fresh=50, dead=1_100_000)
 
 
+@pytest.fixture(scope="module")
+def vast(tmp_path_factory):
+    """Return a folder with the vast store in it."""
+    folder = tmp_path_factory.mktemp("vast")
+    make_vast_store(folder / "store", VAST)
+    return folder
+
+
 def run(folder: Path, shape: Shape, *steps: str) -> dict[str, dict[str, int]]:
     """Do steps in a process of their own, which prints what each cost; return that."""
     script = Path(__file__).with_name("collect_vast_store.py")
@@ -41,11 +49,9 @@ def pages_read(cost) -> int:
     return cost["requests"].get("get meta", 0)
 
 
-def test_a_vast_store_is_collected_within_a_gibibyte(tmp_path):
+def test_a_vast_store_is_collected_within_a_gibibyte(vast):
     """Each distinct page is read once, and never again; nothing else is read for each blob."""
-    make_vast_store(tmp_path / "store", VAST)
-
-    told = run(tmp_path, VAST, "plan", "plan again", "measure", "collect")
+    told = run(vast, VAST, "plan", "plan again", "measure", "collect")
 
     assert all(cost["peak_bytes"] < PEAK_BYTES for cost in told.values())
     assert pages_read(told["plan"]) == VAST.distinct_pages + VAST.versions
@@ -58,11 +64,9 @@ def test_a_vast_store_is_collected_within_a_gibibyte(tmp_path):
         assert requests < 2 * VAST.versions + 2000
 
 
-def test_a_vast_store_is_verified_within_a_gibibyte(tmp_path):
+def test_a_vast_store_is_verified_within_a_gibibyte(vast):
     """Its structure: each distinct page is read once, however many versions share it."""
-    make_vast_store(tmp_path / "store", VAST)
-
-    cost = run(tmp_path, VAST, "verify")["verify"]
+    cost = run(vast, VAST, "verify")["verify"]
 
     assert cost["is_sound"]
     assert cost["peak_bytes"] < PEAK_BYTES
