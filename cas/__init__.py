@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     )
     from cas.operations.plan_delete import DeletionPlan, PlannedDeletion
     from cas.operations.plan_repack import BlobShare, RepackLimits, RepackPlan
-    from cas.operations.prune import JudgedVersion, PruneOutcome, PrunePlan
+    from cas.operations.prune import JudgedVersion, PruneOutcome, PrunePlan, UnknownKey
     from cas.operations.repack_outcomes import RepackOptions, RepackOutcome
     from cas.operations.repair_outcomes import RepairOptions, RepairOutcome
     from cas.operations.retention import (
@@ -171,6 +171,7 @@ _MODULES = {
         "JudgedVersion",
         "PruneOutcome",
         "PrunePlan",
+        "UnknownKey",
     ),
     "cas.operations.explain": (
         "ExplainedBlob",
@@ -272,6 +273,7 @@ __all__ = [
     "StoreOptions",
     "Totals",
     "Trashed",
+    "UnknownKey",
     "UnsupportedError",
     "Usage",
     "VerifyLevel",
