@@ -9,7 +9,7 @@ from cas.format.manifest import Page
 from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.objects.parts import StoreParts
 from cas.operations.pinned import PinnedVersion
-from cas.operations.version_pages import PageContents
+from cas.operations.version_pages import file_content
 from cas.transfer.pieces import pieces_in_flight
 from cas.transfer.reading import ContentReader, FileContent
 
@@ -28,26 +28,32 @@ def open_content(parts: StoreParts, version: PinnedVersion, path: str) -> Conten
         CorruptionError: the file is not what its hash says.
     """
     location = version.pages.location
-    page, row = version.pages.following_moves(lambda: _follow(version, path))
+    page, row = version.pages.following_moves(lambda: find_file(version, path))
 
     def moved(error: CorruptionError) -> FileContent:
         nonlocal location
         version.pages.look_again(location, error)
         location = version.pages.location
-        new_page, new_row = version.pages.following_moves(lambda: _follow(version, path))
+        new_page, new_row = version.pages.following_moves(lambda: find_file(version, path))
         if new_page.hashes[new_row].tobytes() != page.hashes[row].tobytes():
             raise error  # what it was moved to is another file
-        return PageContents(new_page).content(new_row)
+        return file_content(new_page, new_row)
 
     in_flight = pieces_in_flight(parts.memory_bytes)
-    content = PageContents(page).content(row)
+    content = file_content(page, row)
     reader = ContentReader(parts.tables, content, moved, in_flight=in_flight)
     if version.is_digest_pinned:
         _verify(reader, page, row)
     return reader
 
 
-def _follow(version: PinnedVersion, path: str) -> tuple[Page, int]:
+def find_file(version: PinnedVersion, path: str) -> tuple[Page, int]:
+    """Return the page and row of a file; links inside the version are followed.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InvalidInputError: it is a folder, or no regular file.
+    """
     at = path_to_bytes(path.strip("/"))
     for _ in range(MAXIMUM_LINKS):
         found = version.pages.find(at)
@@ -62,7 +68,8 @@ def _follow(version: PinnedVersion, path: str) -> tuple[Page, int]:
                 f"{path!r} is no file but a {EntryKind(int(kind)).name.lower()}",
                 code=ErrorCode.INVALID_PATH,
             )
-        at = _resolve_link(at, PageContents(page).inline(row), path)
+        start, stop = page.inline_starts[row : row + 2].tolist()
+        at = _resolve_link(at, page.inline[start:stop], path)
     raise InvalidInputError(f"{path!r}: links lead in a circle", code=ErrorCode.INVALID_PATH)
 
 

@@ -257,3 +257,26 @@ class PageContents:
         extents = self.extents(row)
         inline = None if extents else self.inline(row)
         return FileContent(int(self._page.sizes[row]), inline, extents)
+
+
+def file_content(page: Page, row: int) -> FileContent:
+    """Return where the bytes of one file are, without looking at the others of its page."""
+    first, last = page.extent_starts[row : row + 2].tolist()
+    start, stop = page.inline_starts[row : row + 2].tolist()
+    extents: list[Extent] = []
+    for at in range(first, last):
+        blob = int(page.extent_blobs[at])
+        ref = None if blob == HOLE else _blob_ref(page, blob)
+        span = page.extent_first[at], page.extent_chunks[at], page.extent_lengths[at]
+        extents.append((ref, int(span[0]), int(span[1]), int(span[2])))
+    inline = None if extents else page.inline[start:stop]
+    return FileContent(int(page.sizes[row]), inline, extents)
+
+
+def _blob_ref(page: Page, blob: int) -> BlobRef:
+    return BlobRef(
+        blob_id=page.blob_ids[blob].tobytes(),
+        size=int(page.blob_sizes[blob]),
+        table_offset=int(page.table_offsets[blob]),
+        stamp=0,
+    )

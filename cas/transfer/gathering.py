@@ -46,7 +46,7 @@ def gather_files(
             offset += length
     for ref, wanted in placements.items():
         table = tables.open(ref)
-        _check_placements(ref, table, wanted)
+        check_placements(ref, table, wanted)
         for read in plan_reads(table, wanted, limits):
             _fetch(tables, ref, table, read, buffers)
     for file, buffer in zip(files, buffers, strict=True):
@@ -58,7 +58,7 @@ def gather_files(
     return buffers
 
 
-def _check_placements(ref: BlobRef, table: BlobTable, placements: Sequence[Placement]) -> None:
+def check_placements(ref: BlobRef, table: BlobTable, placements: Sequence[Placement]) -> None:
     """A page speaks of chunks that the blob must have, of the lengths it must have."""
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(table.chunk_lengths, dtype=np.int64)])
     for one in placements:
@@ -75,7 +75,10 @@ def _fetch(
 ) -> None:
     """Get one range of a blob, and copy its chunks to where the files have them."""
     raws = tables.read_checked(
-        ref, read.start, read.stop, lambda content: _decode(ref, table, read, memoryview(content))
+        ref,
+        read.start,
+        read.stop,
+        lambda content: decode_read(ref, table, read, memoryview(content)),
     )
     for one in read.placements:
         offset, row = one.offset, one.first
@@ -89,7 +92,7 @@ def _fetch(
             row = last + 1
 
 
-def _decode(
+def decode_read(
     ref: BlobRef, table: BlobTable, read: Read, content: memoryview
 ) -> dict[int, memoryview]:
     """Return the raw bytes of the frames of a read that hold wanted chunks, all verified."""
