@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RefusedError,
         UnsupportedError,
     )
+    from cas.filesystem import CasFileSystem
     from cas.model.entry import Entry, EntryKind, Totals
     from cas.model.progress import Cancel, Cancelled, Progress, ProgressSink
     from cas.opening import StoreOptions
@@ -102,6 +103,7 @@ _MODULES = {
         "RefusedError",
         "UnsupportedError",
     ),
+    "cas.filesystem": ("CasFileSystem",),
     "cas.model.entry": ("Entry", "EntryKind", "Totals"),
     "cas.model.progress": ("Cancel", "Cancelled", "Progress", "ProgressSink"),
     "cas.opening": ("StoreOptions",),
@@ -206,6 +208,7 @@ __all__ = [
     "Cancel",
     "Cancelled",
     "CasError",
+    "CasFileSystem",
     "Change",
     "Check",
     "CheckState",

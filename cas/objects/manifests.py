@@ -103,6 +103,18 @@ class PageReader:
             self._backend, key, start, stop, lambda content: _check_page(location, content)
         )
 
+    def kept(self) -> list[tuple[bytes, Page | Root]]:
+        """Return what is kept, the latest last, for `keep` of another reader of the same store.
+
+        Takes no lock, which a forked child could find taken: copying is one step.
+        """
+        return list(self._cache.copy().items())
+
+    def keep(self, kept: Iterable[tuple[bytes, Page | Root]]) -> None:
+        """Keep what another reader has read and verified."""
+        for key, page in kept:
+            self._keep(key, page)
+
     def _cached(self, key: bytes) -> Page | Root | None:
         with self._lock:
             found = self._cache.get(key)

@@ -93,12 +93,31 @@ def get(
         CorruptionError: the store has other bytes than it must.
         OSError: a local file cannot be written.
     """
+    selection = select_pages(version, path_to_bytes(path), options.include, options.exclude)
+    is_whole = not (path or options.include or options.exclude)
+    return get_selection(parts, version, selection, dest, options, is_whole=is_whole)
+
+
+def get_selection(
+    parts: StoreParts,
+    version: PinnedVersion,
+    selection: Selection,
+    dest: str,
+    options: GetOptions,
+    *,
+    is_whole: bool = False,
+) -> GetOutcome:
+    """Write what is selected of a version into the folder `dest`; raises as `get` does.
+
+    Args:
+        is_whole: all of the version is selected, which may be nothing.
+    """
     started = monotonic_seconds()
     root = os.fsencode(os.path.abspath(dest))
     require_folder(root)
     wanted = _Wanted(
-        selection=select_pages(version, path_to_bytes(path), options.include, options.exclude),
-        is_whole=not (path or options.include or options.exclude),
+        selection=selection,
+        is_whole=is_whole,
         seeds=scan_seeds(options.seeds, options.cancel or Cancel()),
         is_verified=(
             version.is_digest_pinned if options.verify_files is None else options.verify_files

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from cas.errors import CorruptionError, ErrorCode, InvalidInputError
-from cas.format.manifest import Page
+from cas.format.manifest import Page, find_page, find_row
 from cas.model.entry import EntryKind, path_to_text
 from cas.operations.pinned import PinnedVersion
 
@@ -74,6 +75,33 @@ class Selection:
         if path == self._prefix and page.kinds[row] != EntryKind.DIRECTORY:
             return path.rpartition(b"/")[2]
         return path[len(self._prefix) + 1 :] or path.rpartition(b"/")[2]
+
+
+class ChosenFiles(Selection):
+    """Files chosen one by one, each with the paths that it gets in the target."""
+
+    def __init__(self, version: PinnedVersion, targets: Mapping[bytes, Sequence[bytes]]) -> None:
+        super().__init__(version, b"", None)
+        self._targets = targets
+
+    def pages(self) -> Iterator[SelectedPage]:
+        """Yield the chosen rows, page by page, in path order; paths that are not there are left
+        out.
+        """
+        root = self._version.pages.root
+        chosen = sorted(self._targets)
+        for number, paths in groupby(chosen, lambda path: find_page(root, path)):
+            if number < 0:
+                continue
+            page = self._version.pages.page(number)
+            rows: list[int] = []
+            targets: list[bytes] = []
+            for path in paths:
+                row = find_row(page, path)
+                if row is not None:
+                    rows += [row] * len(self._targets[path])
+                    targets += self._targets[path]
+            yield SelectedPage(page, rows, targets)
 
 
 def select_pages(

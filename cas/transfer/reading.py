@@ -76,6 +76,11 @@ class ContentReader:
         """Bytes of the file."""
         return self._content.size
 
+    @property
+    def content(self) -> FileContent:
+        """Where the bytes lie, as far as is known."""
+        return self._content
+
     def read(self, start: int, stop: int) -> bytes:
         """Return bytes `start` to `stop`, clipped to the file; every one of them verified.
 
