@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import io
+import operator
 import pickle
+import threading
+from functools import partial
 
 import pytest
 from memory_stores import DistantBackend, open_on, with_store
@@ -44,6 +48,29 @@ def test_an_open_file_is_what_python_and_fsspec_expect(fs):
     assert fs.read_text("data@v0/link") == "one 1\n"
     assert fs.head(PATH, 9) + fs.tail(PATH, 9) == BIG[:9] + BIG[-9:]
     assert fs.read_block("data@v0/train/a.txt", 0, 2, b"\n") == b"one 1\n"
+
+
+def test_threads_that_run_no_python_read_where_they_sought(fs):
+    """DuckDB's do so side by side, on one file, with nothing that keeps seek and read together."""
+    done, answers = threading.Event(), []
+    with fs.open(PATH) as file:
+        file.seek(7)
+
+        def run_natively(*calls):
+            # No frame of Python lies below these calls, as in a thread of a C++ library.
+            done.clear()
+            _thread.start_new_thread(answers.extend, (map(operator.call, (*calls, done.set)),))
+            assert done.wait(30)
+
+        run_natively(partial(file.seek, 100), partial(file.tell), partial(file.read, 5))
+        run_natively(partial(file.read, 5))  # goes on after the last one
+        run_natively(partial(file.seek, -9, 2), partial(file.read))
+
+        assert answers[:3] == [100, 100, BIG[100:105]]
+        assert answers[4:5] == [BIG[105:110]]
+        assert answers[6:8] == [(3 << 20) - 9, BIG[-9:]]
+        assert file.tell() == 7
+        assert file.read(5) == BIG[7:12]
 
 
 def test_an_open_file_travels_with_its_position(fs):
