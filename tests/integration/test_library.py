@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import cas
+import cas.filesystem.versions
 import cas.shortcuts
 import cas.store
 import cas.testing.faulty
@@ -40,6 +41,7 @@ def store(tmp_path, monkeypatch):
         cas.store,
         cas.version,
         cas.shortcuts,
+        cas.filesystem.versions,
         cas.testing.faulty,
         cas.testing.faulty_filesystem,
     ],
