@@ -39,6 +39,8 @@ from cas.backend.obstore_failures import (
 from cas.errors import AlreadyExistsError, ErrorCode, UnsupportedError
 
 LIST_PAGE = 1000
+# The event loop is the process's, not an instance's: one opened in a forked child waits for ever.
+_LOADED_IN = os.getpid()
 _CAPABILITIES = Capabilities(
     create_if_absent=True, atomic_listing=True, local=False, deletes_many=True
 )
@@ -66,7 +68,7 @@ class ObstoreBackend:
         self._url = url
         self._open_instead = open_instead
         self._store = S3Store(**self._arguments)
-        self._opened_in = os.getpid()
+        self._opened_in = _LOADED_IN
         self._instead: Backend | None = None
 
     @property
