@@ -32,7 +32,8 @@ class Interruption:
 
     def __init__(self) -> None:
         self._ends: list[Callable[[], None]] = []
-        self._turn = threading.Lock()
+        # Who has it tells how the command ended. The main thread may take it twice.
+        self._turn = threading.RLock()
         self.is_pressed = False
         self.kept = "interrupted"
 
@@ -58,16 +59,22 @@ class Interruption:
         self._ends.append(end)
 
     def as_told(self, error: BaseException) -> BaseException:
-        """Return what to tell of an error: whatever fails after Ctrl-C failed because of it."""
-        if self.is_pressed and isinstance(error, Exception):
-            return InterruptedByUserError(self.kept)
-        return error
+        """Return what to tell of an error: whatever fails after Ctrl-C failed because of it.
+
+        The caller tells it, and the listener nothing from then on.
+        """
+        if isinstance(error, KeyboardInterrupt):
+            self.is_pressed = True  # the listener may not have come to it yet
+        if not self.is_pressed:
+            return error
+        self._turn.acquire()  # for good
+        return InterruptedByUserError(self.kept) if isinstance(error, Exception) else error
 
     def finish(self, code: int) -> None:
         """End the process if Ctrl-C was pressed: threads that wait for a server would keep it."""
         if not self.is_pressed:
             return
-        self._turn.acquire()  # for good: the listener has nothing to say any more
+        self._turn.acquire()  # for good, as above
         _leave(code)
 
     def _listen(self, heard: int, report: Callable[[BaseException], int]) -> None:

@@ -204,7 +204,7 @@ def test_pages_are_cut_as_one_entry_after_another_would_be(salt, count, weight):
 def test_page_ends_by_its_last_path_alone_between_the_limits(path, count):
     """Between the smallest and the largest page only the path decides."""
     expected = count == MAX_PAGE_ENTRIES or (
-        count >= MIN_PAGE_ENTRIES and zlib.crc32(path) % 4096 == 0
+        count >= MIN_PAGE_ENTRIES and zlib.crc32(path) * 0x9E3779B1 % 2**32 < 2**20
     )
 
     assert is_page_end(path, count) == expected
