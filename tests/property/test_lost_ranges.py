@@ -120,8 +120,7 @@ def test_what_is_lost_is_told_to_the_byte_and_nothing_else_is(tmp_path, seed, fi
     "everything",
     [
         pytest.param(False, id="pages"),
-        # Of a blob that only damaged pages lead to nobody knows yet that it is damaged, too: the
-        # pages are brought back, and it takes a verification of data and a second repair.
+        # Seldom a blob stays damaged, until a verification of data and a second repair.
         pytest.param(
             True,
             id="pages and data",
