@@ -84,7 +84,11 @@ def repair(
     for _ in range(ROUNDS):
         one = _Repair(parts_past_cache(parts), parts.tables, ref, stores, options)
         outcome = _joined(outcome, one.run())
-        if not options.apply or all(_is_sound(parts, each, options) for each in one.unseen):
+        # Each of them is read, whatever the first one shows: the next round sees only what is known.
+        unsound = [
+            each for each in one.unseen if options.apply and not _is_sound(parts, each, options)
+        ]
+        if not unsound:
             break
     return replace(outcome, seconds=monotonic_seconds() - started)
 

@@ -116,18 +116,7 @@ def test_what_is_lost_is_told_to_the_byte_and_nothing_else_is(tmp_path, seed, fi
         assert read_tree(target) == {path: bytes(content) for path, content in zeroed.items()}
 
 
-@pytest.mark.parametrize(
-    "everything",
-    [
-        pytest.param(False, id="pages"),
-        # Seldom a blob stays damaged, until a verification of data and a second repair.
-        pytest.param(
-            True,
-            id="pages and data",
-            marks=pytest.mark.xfail(strict=False, reason="see specs/protocol/verify-repair.md"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("everything", [False, True], ids=["pages", "pages and data"])
 @QUIET
 @given(seed=seeds, first=trees, second=trees)
 def test_a_folder_with_the_files_brings_back_pages_roots_and_data(
