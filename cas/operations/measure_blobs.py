@@ -6,7 +6,7 @@ that both need, whichever of their chunks these are. Each distinct page is read 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,8 +21,9 @@ from cas.objects.closure import ClosureReader
 from cas.objects.id_sets import view_sorted
 from cas.objects.parts import StoreParts
 from cas.objects.versions import read_root_location
-from cas.operations.census import Census, CountedVersion, Name, VersionState, take_census
+from cas.operations.census import Census, CountedVersion, Name, take_census
 from cas.operations.choose_measured import choose_measured, order_measured
+from cas.operations.measure import Measure, OfArtifact, OfStore, OfVersion, Records
 from cas.operations.side_by_side import map_side_by_side
 from cas.operations.space import ListedBlobs, Owners, Rows
 from cas.operations.version_pages import VersionPages
@@ -49,39 +50,18 @@ class BlobBytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionBlobs(BlobBytes):
+class VersionBlobs(OfVersion, BlobBytes):
     """Space of one version, which may lie in the trash."""
 
-    artifact: str
-    number: int
-    state: VersionState
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactBlobs(OfArtifact, BlobBytes):
+    """Space of all versions of an artifact together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactBlobs(BlobBytes):
-    """Space of all versions of an artifact together; `versions` is how many there are."""
-
-    artifact: str
-    versions: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlobUsage(BlobBytes):
-    """Space of the versions asked for together, and of the whole store, in bytes.
-
-    Attributes:
-        versions: each version asked for.
-        artifacts: each artifact that has one, with all of its versions.
-        store_bytes: all blobs that lie in the store.
-        blobs: how many there are.
-        unneeded_bytes: blobs that no version needs.
-    """
-
-    versions: tuple[VersionBlobs, ...]
-    artifacts: tuple[ArtifactBlobs, ...]
-    store_bytes: int
-    blobs: int
-    unneeded_bytes: int
+class BlobUsage(OfStore[VersionBlobs, ArtifactBlobs], BlobBytes):
+    """Space of the versions asked for together, and of the whole store."""
 
 
 def measure_blobs(parts: StoreParts, ref: Ref | None) -> BlobUsage:
@@ -96,12 +76,12 @@ def measure_blobs(parts: StoreParts, ref: Ref | None) -> BlobUsage:
     census = take_census(parts)
     wanted = choose_measured(parts, census, ref)
     listed = ListedBlobs(parts)
-    measure = _Measure(listed)
+    measure = Measure(listed, lambda: _Level(listed.sizes))
     for one, rows in NeededBlobs(parts, census, listed).iter_rows(
         order_measured(census, ref, wanted)
     ):
         measure.add(one, rows, is_wanted=one.name in wanted)
-    return measure.usage()
+    return measure.tell(Records(VersionBlobs, ArtifactBlobs, BlobUsage))
 
 
 def freed_without(parts: StoreParts, census: Census, going: Iterable[Name]) -> int:
@@ -192,81 +172,27 @@ class NeededBlobs:
             self._kept_rows -= len(oldest)
 
 
-class _Measure:
-    """Counts versions in, then tells what each of them, their artifacts and all asked for take."""
+class _Level:
+    """What each group takes, by blobs."""
 
-    def __init__(self, listed: ListedBlobs) -> None:
-        self._listed = listed
-        self._versions: list[tuple[CountedVersion, bool]] = []
-        self._artifacts: dict[str, list[CountedVersion]] = {}
-        self._asked_artifacts: set[str] = set()
-        self._by_version = _Groups()
-        self._by_artifact = _Groups()
-        # Group 0 is all that was asked for, group 1 all else.
-        self._by_wish = _Groups()
+    def __init__(self, sizes: NDArray[np.float64]) -> None:
+        self._sizes = sizes
+        self.blobs = Owners()
+        self._logical: Counter[int] = Counter()
+        self._needed: defaultdict[int, float] = defaultdict(float)
 
-    def add(self, one: CountedVersion, rows: Rows, *, is_wanted: bool) -> None:
-        name = one.name[0]
-        self._artifacts.setdefault(name, []).append(one)
-        size, sizes = one.record.totals.size, self._listed.sizes
-        self._by_version.add(len(self._versions), size, rows, sizes)
-        self._by_artifact.add(len(self._artifacts) - 1, size, rows, sizes)
-        self._by_wish.add(int(not is_wanted), size, rows, sizes)
-        self._versions.append((one, is_wanted))
-        if is_wanted:
-            self._asked_artifacts.add(name)
-
-    def usage(self) -> BlobUsage:
-        sizes = self._listed.sizes
-        versions = self._by_version.measure(sizes)
-        artifacts = self._by_artifact.measure(sizes)
-        asked = self._by_wish.measure(sizes)
-        unneeded = self._by_wish.owners.users(len(sizes)) == 0
-        return BlobUsage(
-            **(asked[0] if self._asked_artifacts else _NOTHING),
-            versions=tuple(
-                VersionBlobs(artifact=one.name[0], number=one.name[1], state=one.state, **found)
-                for (one, is_wanted), found in zip(self._versions, versions, strict=True)
-                if is_wanted
-            ),
-            artifacts=tuple(
-                ArtifactBlobs(artifact=name, versions=len(counted), **found)
-                for (name, counted), found in zip(self._artifacts.items(), artifacts, strict=True)
-                if name in self._asked_artifacts
-            ),
-            store_bytes=round(sizes.sum()),
-            blobs=len(sizes),
-            unneeded_bytes=round(sizes[unneeded].sum()),
-        )
-
-
-class _Groups:
-    """Versions in groups that do not overlap, one group after another."""
-
-    def __init__(self) -> None:
-        self.owners = Owners()
-        self._logical: list[int] = []
-        self._needed: list[float] = []
-
-    def add(self, group: int, size: int, rows: Rows, sizes: NDArray[np.float64]) -> None:
-        while len(self._logical) <= group:
-            self._logical.append(0)
-            self._needed.append(0)
-        fresh = self.owners.add(group, rows)
+    def add(self, group: int, size: int, needs: Rows) -> None:
+        fresh = self.blobs.add(group, needs)
         self._logical[group] += size
-        self._needed[group] += sizes[fresh].sum()
+        self._needed[group] += self._sizes[fresh].sum()
 
-    def measure(self, sizes: NDArray[np.float64]) -> list[dict[str, int]]:
-        freed = self.owners.sums(sizes, len(self._logical))
+    def measure(self, groups: int) -> list[dict[str, int]]:
         return [
             {
-                "logical_bytes": logical,
-                "blob_bytes": round(needed),
-                "shared_bytes": round(needed) - alone,
+                "logical_bytes": self._logical[group],
+                "blob_bytes": round(self._needed[group]),
+                "shared_bytes": round(self._needed[group]) - alone,
                 "freed_bytes": alone,
             }
-            for logical, needed, alone in zip(self._logical, self._needed, freed, strict=True)
+            for group, alone in enumerate(self.blobs.sums(self._sizes, groups))
         ]
-
-
-_NOTHING = {"logical_bytes": 0, "blob_bytes": 0, "shared_bytes": 0, "freed_bytes": 0}
