@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +11,20 @@ from cas.format.manifest import HOLE, Page
 from cas.model.progress import Cancel, Progress, ProgressSink
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader
+from cas.operations.feed import WAIT_SECONDS, Feed
 from cas.operations.store_copy import open_dedup
 from cas.operations.stored_tree import StoredTree
-from cas.operations.upload_tree import WAIT_SECONDS
-from cas.transfer.budget import MemoryBudget
 from cas.transfer.carry_batches import CarriedFile
 from cas.transfer.carrying import Carrier, CarryTools, Found, TargetLookup
 from cas.transfer.dedup import Facts
-from cas.transfer.packing import BlobWriter
 from cas.transfer.relocation import STAYS, MovedBlob, Relocation, disagreement
 from cas.transfer.rows import ranges
 
 Int64s = NDArray[np.int64]
 
 
-class ChunkMover:
-    """Moves chunks out of blobs, once. A context manager: leaving it stops the threads.
+class ChunkMover(Feed):
+    """Moves chunks out of blobs, once.
 
     Chunks that the store has elsewhere, where it is known and not scattered, are not stored again.
     So a repack that died is gone on with.
@@ -48,28 +43,15 @@ class ChunkMover:
         progress: ProgressSink | None,
     ) -> None:
         parts = stored.parts
-        self._stored = stored
-        self._facts = facts
-        self._cancel = cancel
+        super().__init__(stored, facts, cancel, jobs=parts.jobs, threads="cas-repack")
         self._progress = progress
         self._moves: dict[bytes, MovedBlob] = {}
-        budget = MemoryBudget(parts.memory_bytes)
-        self._pool = ThreadPoolExecutor(parts.jobs, thread_name_prefix="cas-repack")
-        self._writer = BlobWriter(
-            parts.backend,
-            stored.session.id,
-            stored.blobs,
-            self._pool,
-            budget,
-            frame_bytes=parts.config.frame_bytes,
-            stamp=facts.stamp,
-        )
         tools = CarryTools(
             lookup=TargetLookup(open_dedup(parts, stored, facts, self._pool)),
             writer=self._writer,
             pool=self._pool,
-            budget=budget,
-            jobs=parts.jobs,
+            budget=self._budget,
+            jobs=self._jobs,
             frame_bytes=parts.config.frame_bytes,
         )
         self._carrier = Carrier(
@@ -114,35 +96,19 @@ class ChunkMover:
         blobs = np.where(move.blobs == STAYS, STAYS, np.searchsorted(rows, move.blobs))
         return MovedBlob(refs, blobs, move.chunks, move.lengths)
 
-    def _advance(self) -> None:
-        self._cancel.check()
-        stored = self._stored
-        stored.note_sent(self._writer.collect())
-        stored.checkpoint(self._facts.stamp)
-        if self._progress is not None:
-            counts = stored.counts
-            self._progress(
-                Progress(
-                    phase="repack",
-                    done_bytes=counts.passed_bytes,
-                    new_bytes=counts.new_bytes,
-                    stored_bytes=self._writer.stored_bytes,
-                    sent_bytes=self._writer.sent_bytes,
-                )
+    def _report(self) -> None:
+        if self._progress is None:
+            return
+        counts = self._stored.counts
+        self._progress(
+            Progress(
+                phase="repack",
+                done_bytes=counts.passed_bytes,
+                new_bytes=counts.new_bytes,
+                stored_bytes=self._writer.stored_bytes,
+                sent_bytes=self._writer.sent_bytes,
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._writer.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._stored.note_sent(self._writer.collect())
+        )
 
 
 class LiveFeed:

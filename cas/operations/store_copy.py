@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from blake3 import blake3
@@ -24,15 +22,14 @@ from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.operations.copy_meter import CopyMeter
 from cas.operations.copy_outcomes import CopyOptions
+from cas.operations.feed import Feed
 from cas.operations.match_pages import BasePages, CopiedPage, files_to_carry, match_pages
 from cas.operations.pinned import PinnedVersion
 from cas.operations.store_tree import open_journal
 from cas.operations.stored_tree import NewPage, StoredTree
-from cas.operations.upload_tree import WAIT_SECONDS, load_base, read_index
-from cas.transfer.budget import MemoryBudget
+from cas.operations.upload_tree import load_base, read_index
 from cas.transfer.carrying import Carrier, CarryTools, TargetLookup
 from cas.transfer.dedup import PRELOADED_CHUNKS, Deduplicator, Facts
-from cas.transfer.packing import BlobWriter
 from cas.transfer.place_entries import EntryPlacer
 from cas.transfer.rows import EntryColumns
 from cas.transfer.stream import no_tree
@@ -91,12 +88,8 @@ def open_dedup(
     return dedup
 
 
-class _Copying:
-    """One pass over a version: match it with the base version, carry the rest, make the pages.
-
-    A context manager: leaving it stops the threads and notes what is durable, so that a copy that
-    failed resumes there.
-    """
+class _Copying(Feed):
+    """One pass over a version: match it with the base version, carry the rest, make the pages."""
 
     def __init__(
         self,
@@ -108,26 +101,17 @@ class _Copying:
     ) -> None:
         self._source, self._pinned = source
         self._target = stored.parts
+        super().__init__(
+            stored,
+            facts_of(self._target, found),
+            options.cancel or Cancel(),
+            jobs=read_threads(self._source, self._target, options.jobs),
+            threads="cas-copy",
+        )
         self._found = found
-        self._stored = stored
         self._meter = meter
         self._shared_bytes = 0
-        self._cancel = options.cancel or Cancel()
-        self._facts = facts_of(self._target, found)
         self._columns = EntryColumns(self._pinned.record.totals.entries)
-        self._jobs = read_threads(self._source, self._target, options.jobs)
-        self._budget = MemoryBudget(self._target.memory_bytes)
-        self._pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="cas-copy")
-        self._writer = BlobWriter(
-            self._target.backend,
-            stored.session.id,
-            stored.blobs,
-            self._pool,
-            self._budget,
-            frame_bytes=self._target.config.frame_bytes,
-            stamp=self._facts.stamp,
-            on_stored=stored.note_stored,
-        )
 
     def run(self) -> None:
         """Do it all.
@@ -177,24 +161,9 @@ class _Copying:
         )
         stored.counts = carrier.counts
         carrier.run(files_to_carry(pages))
-        self._writer.flush()
-        while not self._writer.wait_sealed(WAIT_SECONDS):
-            self._advance()
-        stored.note_sent(self._writer.collect())
+        self._seal()
         stored.refused_bytes = lookup.refused_bytes
         stored.sending = self
-
-    def wait(self) -> bool:
-        """Wait a moment for blobs under way; return whether all are durable."""
-        self._cancel.check()
-        stored, writer = self._stored, self._writer
-        is_done = writer.wait(WAIT_SECONDS)
-        stored.note_sent(writer.collect())
-        self._report()
-        if is_done:
-            stored.stored_bytes = writer.stored_bytes
-            stored.sent_bytes += writer.sent_bytes
-        return is_done
 
     def _make_pages(self, pages: list[CopiedPage]) -> None:
         stored, columns = self._stored, self._columns
@@ -214,12 +183,6 @@ class _Copying:
             page_id = PageId(blake3(content).digest())
             stored.pages.append(NewPage(page_id, content, page, stamp))
 
-    def _advance(self) -> None:
-        self._cancel.check()
-        self._stored.note_sent(self._writer.collect())
-        self._stored.checkpoint(self._facts.stamp)
-        self._report()
-
     def _report(self) -> None:
         self._meter.report(
             self._stored.counts,
@@ -228,19 +191,6 @@ class _Copying:
             stored_bytes=self._writer.stored_bytes,
             sent_bytes=self._stored.sent_bytes + self._writer.sent_bytes,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._writer.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._stored.note_sent(self._writer.collect())
 
 
 def read_threads(source: StoreParts, target: StoreParts, jobs: int | None) -> int:

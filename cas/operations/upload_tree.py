@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from cas.errors import CasError, IncompleteError
 from cas.format.manifest import Page
@@ -14,23 +13,18 @@ from cas.objects.base_version import BaseVersion
 from cas.objects.blob_list import BlobRef
 from cas.objects.index import Index, load_index
 from cas.objects.parts import StoreParts
+from cas.operations.feed import Feed
 from cas.operations.outcomes import PutOptions
 from cas.operations.stored_tree import StoredTree
-from cas.transfer.budget import MemoryBudget
 from cas.transfer.dedup import PRELOADED_CHUNKS, Deduplicator, Facts
-from cas.transfer.packing import BlobWriter
 from cas.transfer.rows import EntryColumns
 from cas.transfer.upload import Upload, UploadTools
 
 SMALLEST_INDEX_BYTES = 16 << 20
-# How long the end of a put waits for uploads before it looks whether it was cancelled.
-WAIT_SECONDS = 0.2
 
 
-class TreeUpload:
-    """Uploads chosen entries of a tree, once. A context manager: leaving it stops the threads and
-    notes what is durable, so that a put that failed resumes there.
-    """
+class TreeUpload(Feed):
+    """Uploads chosen entries of a tree, once."""
 
     def __init__(
         self,
@@ -41,27 +35,12 @@ class TreeUpload:
         stored: StoredTree,
         columns: EntryColumns,
     ) -> None:
+        super().__init__(stored, facts, cancel, jobs=options.jobs or parts.jobs, threads="cas-cpu")
         self._parts = parts
         self._sink = options.progress
-        self._cancel = cancel
-        self._facts = facts
-        self._stored = stored
         self._columns = columns
         self._total_bytes = stored.tree.total_bytes
         self._unread_bytes = 0
-        jobs = options.jobs or parts.jobs
-        budget = MemoryBudget(parts.memory_bytes)
-        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="cas-cpu")
-        self._writer = BlobWriter(
-            parts.backend,
-            stored.session.id,
-            stored.blobs,
-            self._pool,
-            budget,
-            frame_bytes=parts.config.frame_bytes,
-            stamp=facts.stamp,
-            on_stored=stored.note_stored,
-        )
         self._index = begin_index(parts, facts, stored)
         self._dedup = Deduplicator(
             parts.tables, self._index.result, stored.blobs, facts, self._pool
@@ -71,8 +50,8 @@ class TreeUpload:
             dedup=self._dedup,
             writer=self._writer,
             pool=self._pool,
-            budget=budget,
-            jobs=jobs,
+            budget=self._budget,
+            jobs=self._jobs,
         )
         self._upload = Upload(stored.tree, columns, tools, cancel=cancel, report=self._advance)
         stored.counts = self._upload.counts
@@ -103,10 +82,7 @@ class TreeUpload:
             self._upload.run_stream(0, stream)
         else:
             self._upload.run(rows)
-        self._writer.flush()
-        while not self._writer.wait_sealed(WAIT_SECONDS):
-            self._advance()
-        stored.note_sent(self._writer.collect())
+        self._seal()
         stored.sending = self
         if self._upload.problems:
             # What could be read is kept for the next put, though nothing will be published.
@@ -118,36 +94,14 @@ class TreeUpload:
 
     def wait(self) -> bool:
         """Wait a moment for blobs under way; return whether all are durable."""
-        self._cancel.check()
-        stored, writer = self._stored, self._writer
-        is_done = writer.wait(WAIT_SECONDS)
-        stored.note_sent(writer.collect())
-        self._report()
+        is_done = super().wait()
         if is_done:
-            stored.index = self._index.result()
-            stored.stored_bytes = writer.stored_bytes
-            stored.sent_bytes += writer.sent_bytes
+            self._stored.index = self._index.result()
         return is_done
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._writer.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def _close(self) -> None:
+        super()._close()
         wait([self._index])
-        self._stored.note_sent(self._writer.collect())
-
-    def _advance(self) -> None:
-        self._cancel.check()
-        self._stored.note_sent(self._writer.collect())
-        self._stored.checkpoint(self._facts.stamp)
-        self._report()
 
     def _report(self) -> None:
         if self._sink is None:
