@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cas.backend.base import Backend, create_confirmed
 from cas.environment import random_bytes
-from cas.errors import BackendError, CasError, CorruptionError, UnsupportedError
+from cas.errors import BackendError
 from cas.format import keys
 from cas.format.verification import (
     MAX_DAMAGED_BLOBS,
@@ -28,6 +28,7 @@ from cas.format.verification import (
 )
 from cas.model.ids import SESSION_ID_BYTES, BlobId, SessionId
 from cas.model.units import format_count
+from cas.objects.superseding import marks_of, read_records, remove_superseded
 
 Int64s = NDArray[np.int64]
 
@@ -121,33 +122,12 @@ def read_damage(backend: Backend, listed: Sequence[str]) -> KnownDamage:
     """
     if not listed:
         return NO_DAMAGE
+    found = read_records(backend, listed, keys.parse_damage_key, decode_damage)
     blobs: dict[bytes, BlobDamage] = {}
-    superseded: set[SessionId] = set()
-    read, unread, failed = [], [], []
-    number = 0
-    for key in sorted(listed, reverse=True):
-        parsed = keys.parse_damage_key(key)
-        if parsed is None:
-            continue
-        number = max(number, parsed[0])
-        if parsed[1] in superseded:
-            read.append(key)
-            continue
-        try:
-            record = decode_damage(backend.get(key), what=key)
-        except UnsupportedError:
-            continue  # a later cas wrote it, and will know what to do with it
-        except CorruptionError:
-            unread.append(key)
-            continue
-        except CasError:
-            failed.append(key)
-            continue
-        read.append(key)
-        superseded.update(record.supersedes)
+    for record in found.records:
         for one in _blobs_of(record):
             blobs.setdefault(one.blob_id, one)
-    return KnownDamage(blobs, tuple(read), tuple(unread), tuple(failed), number)
+    return KnownDamage(blobs, found.read, found.unread, found.failed, found.number)
 
 
 def write_damage(backend: Backend, known: KnownDamage, blobs: Iterable[BlobDamage]) -> None:
@@ -162,11 +142,10 @@ def write_damage(backend: Backend, known: KnownDamage, blobs: Iterable[BlobDamag
     ordered = sorted(blobs, key=lambda one: one.blob_id)
     if not ordered and not known.read and not known.unread:
         return
-    if not ordered and not known.unread and _remove(backend, known.read):
+    if not ordered and not known.unread and remove_superseded(backend, known.read):
         return
     mark = SessionId(random_bytes(SESSION_ID_BYTES))
-    old = [keys.parse_damage_key(key) for key in (*known.read, *known.unread)]
-    marks = tuple(parsed[1] for parsed in old if parsed is not None)
+    marks = marks_of((*known.read, *known.unread), keys.parse_damage_key)
     record = _record_of(mark, marks, ordered)
     key, content = keys.damage_key(known.number + 1, mark), encode_damage(record)
     if backend.capabilities.create_if_absent:
@@ -174,17 +153,7 @@ def write_damage(backend: Backend, known: KnownDamage, blobs: Iterable[BlobDamag
         create_confirmed(backend, key, content)
     else:
         backend.put(key, [content])
-    _remove(backend, known.read)
-
-
-def _remove(backend: Backend, old: Sequence[str]) -> bool:
-    """Delete records; tell whether all of them are gone."""
-    for key in old:
-        try:
-            backend.delete(key)
-        except BackendError:
-            return False  # a writer has no right to delete: superseded records are only litter
-    return True
+    remove_superseded(backend, known.read)
 
 
 def _record_of(

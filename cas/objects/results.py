@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from cas.backend.base import Backend
 from cas.environment import random_bytes
-from cas.errors import BackendError, CasError
+from cas.errors import BackendError
 from cas.format import keys
 from cas.format.segment import chunk_keys
 from cas.format.verification import ResultsRecord, decode_results, encode_results
 from cas.model.ids import SESSION_ID_BYTES, SessionId
+from cas.objects.superseding import marks_of, read_records, remove_superseded
 
 
 def _no_keys() -> NDArray[np.uint64]:
@@ -57,28 +58,12 @@ class KnownResults:
 
 def read_results(backend: Backend) -> KnownResults:
     """Read what earlier runs left; what cannot be read is passed over."""
-    listed = sorted(stored.key for stored in backend.list_objects(keys.results_prefix()))
-    superseded: set[SessionId] = set()
-    read: list[str] = []
-    number = 0
-    columns: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
-    for key in reversed(listed):
-        parsed = keys.parse_results_key(key)
-        if parsed is None:
-            continue
-        number = max(number, parsed[0])
-        if parsed[1] in superseded:
-            read.append(key)
-            continue
-        try:
-            record = decode_results(backend.get(key), what=key)
-        except CasError:
-            continue
-        read.append(key)
-        superseded.update(record.supersedes)
-        columns.append((record.keys, record.seconds.astype(np.int64)))
-    merged, seconds = _merge(columns)
-    return KnownResults(merged, seconds, tuple(read), number)
+    listed = (stored.key for stored in backend.list_objects(keys.results_prefix()))
+    found = read_records(backend, listed, keys.parse_results_key, decode_results)
+    merged, seconds = _merge(
+        [(record.keys, record.seconds.astype(np.int64)) for record in found.records]
+    )
+    return KnownResults(merged, seconds, found.read, found.number)
 
 
 def write_results(
@@ -104,23 +89,16 @@ def write_results(
     kept = np.isin(merged, chunk_keys(existing))
     merged, seconds = merged[kept], np.minimum(seconds[kept], now_seconds)
     mark = SessionId(random_bytes(SESSION_ID_BYTES))
-    old = [keys.parse_results_key(key) for key in known.read]
     record = ResultsRecord(
         session=mark,
-        supersedes=tuple(parsed[1] for parsed in old if parsed is not None),
+        supersedes=marks_of(known.read, keys.parse_results_key),
         keys=merged,
         seconds=seconds.astype(np.uint32),
     )
     key = keys.results_key(known.number + 1, mark)
     backend.put(key, [encode_results(record)])
-    left: list[str] = []
-    for one in known.read:
-        try:
-            backend.delete(one)
-        except BackendError:
-            # Whoever has no right to delete leaves them; they are not read any more.
-            left = list(known.read)
-            break
+    # Whoever has no right to delete leaves them; they are not read any more.
+    left = () if remove_superseded(backend, known.read) else known.read
     return KnownResults(merged, seconds, (key, *left), known.number + 1)
 
 
