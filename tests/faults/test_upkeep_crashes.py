@@ -129,6 +129,7 @@ def test_one_run_looks_after_everything(neglected):
     assert outcome.floor > 0
 
 
+@pytest.mark.timeout(1800)  # a minute of CPU for every operation, on a busy machine five
 @pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fault", CRASHES)
 def test_killed_at_any_operation_it_is_finished_by_the_next_run(neglected, fault, step):
