@@ -6,52 +6,36 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from memory_stores import PLAIN, open_on
+from stored_objects import (
+    NEXT,
+    TREE,
+    Objects,
+    backend_of,
+    flipped,
+    objects_of,
+    places,
+    shortened,
+    store_of,
+    three_versions,
+)
 
 import cas
-from cas.backend.memory import MemoryBackend
-from cas.environment import SystemClock
-from cas.operations.init import init_store
-from cas.testing.corpora import random_content, text_content
-from cas.testing.trees import Tree, read_tree, write_tree
+from cas.testing.trees import read_tree, write_tree
 
-TREE: Tree = {
-    b"big.bin": random_content(1, 150_000),
-    b"text.txt": text_content(2, 40_000),
-    b"tiny": b"tiny",
-    b"zeros": bytes(600_000),
-}
-NEXT: Tree = TREE | {b"text.txt": text_content(3, 40_000)}
-OPTIONS = cas.StoreOptions(jobs=1, journal=False)
-PLAIN = cas.PutOptions(provenance=False)
 ALLOWED = (cas.CorruptionError, cas.UnsupportedError, cas.NotFoundError)
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory) -> dict[str, bytes]:
-    """Every object of a store with two versions, an alias and a deletion."""
-    folder = tmp_path_factory.mktemp("sound")
-    backend = MemoryBackend()
-    init_store(backend, SystemClock(), chunk_average=16 << 10)
-    store = cas.Store.on(backend, options=OPTIONS)
-    for tree in (TREE, NEXT, TREE):
-        store.put(write_tree(folder / "source", tree), "data", PLAIN)
-    store.tag("data:v0", ["best"])
-    store.delete("data:v2")
-    return {one.key: backend.get(one.key) for one in backend.list_objects("")}
+def sound(tmp_path_factory) -> Objects:
+    """Every object of a store with three versions, an alias and a deletion."""
+    return objects_of(three_versions(tmp_path_factory.mktemp("sound")).parts.backend)
 
 
-def backend_of(objects: dict[str, bytes]) -> MemoryBackend:
-    """Make a store of these objects."""
-    backend = MemoryBackend()
-    for key, content in objects.items():
-        backend.put(key, [content])
-    return backend
-
-
-def read_all(objects: dict[str, bytes], folder: Path) -> None:
+def read_all(objects: Objects, folder: Path) -> None:
     """Read in every way there is: right bytes or an allowed error, nothing else."""
     try:
-        store = cas.Store.on(backend_of(objects), options=OPTIONS)
+        store = store_of(objects)
         versions = {f"data:v{n}": tree for n, tree in enumerate((TREE, NEXT))}
         for ref, tree in versions.items():
             version = store.version(ref)
@@ -67,31 +51,22 @@ def read_all(objects: dict[str, bytes], folder: Path) -> None:
         assert all(TREE.get(path) == content for path, content in read_tree(folder).items())
 
 
-def positions(content: bytes) -> list[int]:
-    """Where to flip: every byte of a small object, a few hundred spread over a large one."""
-    step = max(1, len(content) // 150)
-    return sorted({*range(0, len(content), step), *range(max(0, len(content) - 24), len(content))})
-
-
 @pytest.mark.parametrize("step", [10, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_flipped_bit_anywhere_is_never_passed_on(sound, tmp_path, step):
     """Every kind of object, bit by bit."""
     number = 0
     for key, content in sound.items():
-        for at in positions(content)[::step]:
+        for at in places(content, 150, 24)[::step]:
             number += 1
-            damaged = bytearray(content)
-            damaged[at] ^= 1 << (at % 8)
-            read_all(sound | {key: bytes(damaged)}, tmp_path / str(number))
+            damaged = flipped(content, at, at % 8)
+            read_all(sound | {key: damaged}, tmp_path / str(number))
     assert number > 500 // step
 
 
 def test_a_flipped_bit_in_data_is_an_error_that_names_the_blob(sound, tmp_path):
     """A user learns which object to restore."""
     key = next(key for key in sound if key.startswith("blobs/") and len(sound[key]) > 100_000)
-    damaged = bytearray(sound[key])
-    damaged[60_000] ^= 4
-    store = cas.Store.on(backend_of(sound | {key: bytes(damaged)}), options=OPTIONS)
+    store = store_of(sound | {key: flipped(sound[key], 60_000, 2)})
 
     with pytest.raises(cas.CorruptionError, match=key):
         store.get("data:v0", tmp_path / "out")
@@ -104,9 +79,7 @@ def test_a_flipped_bit_in_data_is_an_error_that_names_the_blob(sound, tmp_path):
 def test_a_truncated_object_is_never_passed_on(sound, tmp_path, keep):
     """Empty, nearly empty, half, and one byte short."""
     for number, (key, content) in enumerate(sound.items()):
-        length = int(len(content) * keep) if isinstance(keep, float) else keep
-        cut = content[:length] if length >= 0 else content[:-1]
-        read_all(sound | {key: cut}, tmp_path / str(number))
+        read_all(sound | {key: shortened(content, keep)}, tmp_path / str(number))
 
 
 def test_a_missing_object_is_never_made_up(sound, tmp_path):
@@ -133,16 +106,16 @@ def test_a_put_on_a_damaged_store_still_makes_a_whole_version(sound, tmp_path):
     for folder in ("blobs/", "index/", "sessions/"):
         for key in [key for key in sound if key.startswith(folder)]:
             backend = backend_of(sound | {key: sound[key][: len(sound[key]) // 2]})
-            outcome = cas.Store.on(backend, options=OPTIONS).put(source, "other", PLAIN)
+            outcome = open_on(backend, jobs=1).put(source, "other", PLAIN)
 
-            version = cas.Store.on(backend, options=OPTIONS).version(outcome.ref)
+            version = open_on(backend, jobs=1).version(outcome.ref)
             assert version.read("big.bin") == TREE[b"big.bin"]
             assert version.read("new") == b"n" * 9000
 
 
 def test_a_store_that_lies_is_found_out_by_a_typed_digest(sound, tmp_path):
     """The record and all below it are consistent, but it is another version's."""
-    store = cas.Store.on(backend_of(sound), options=OPTIONS)
+    store = store_of(sound)
     wanted = store.version("data:v0").digest.hex
     store.get(f"data:{wanted}", tmp_path / "good")
     assert read_tree(tmp_path / "good") == TREE
@@ -160,7 +133,7 @@ def test_a_store_that_lies_is_found_out_by_a_typed_digest(sound, tmp_path):
         for n in (0, 1)
     ]
     lie = encode_slot(replace(records[0], root=records[1].root))
-    lying = cas.Store.on(backend_of(sound | {keys.version_key(name, 0): lie}), options=OPTIONS)
+    lying = store_of(sound | {keys.version_key(name, 0): lie})
 
     with pytest.raises(cas.CorruptionError):
         lying.get(f"data:{wanted}", tmp_path / "bad")

@@ -9,10 +9,10 @@ import re
 from typing import NamedTuple
 
 import pytest
+from memory_stores import PLAIN, memory_store, open_on
+from stored_objects import NEXT, TREE, Objects, backend_of, flipped, objects_of, store_of
 
 import cas
-from cas.backend.memory import MemoryBackend
-from cas.environment import SystemClock
 from cas.errors import CasError
 from cas.format import keys
 from cas.format.blob import (
@@ -26,19 +26,12 @@ from cas.format.blob import (
 from cas.format.version import VoidRecord, encode_slot
 from cas.model.ids import SessionId
 from cas.model.names import ArtifactName
-from cas.operations.init import init_store
-from cas.testing.corpora import random_content, text_content
-from cas.testing.trees import Tree, write_tree
+from cas.testing.corpora import random_content
+from cas.testing.trees import write_tree
 
-FIRST: Tree = {
-    b"big.bin": random_content(1, 150_000),
-    b"text.txt": text_content(2, 40_000),
-    b"tiny": b"tiny",
-}
-SECOND: Tree = FIRST | {b"text.txt": text_content(3, 40_000)}
+FIRST = {path: content for path, content in TREE.items() if path != b"zeros"}
+SECOND = FIRST | {b"text.txt": NEXT[b"text.txt"]}
 TREES = {"data:v0": FIRST, "data:v1": SECOND}
-OPTIONS = cas.StoreOptions(jobs=1, journal=False)
-PLAIN = cas.PutOptions(provenance=False)
 DATA = cas.VerifyOptions(level=cas.VerifyLevel.DATA, remember=False)
 KINDS = {
     "config": r"cas\.json",
@@ -66,26 +59,11 @@ UNTOLD = ("config", "blob", "meta", "segment")
 class Sound(NamedTuple):
     """All objects of a store and of a copy of it. Too many bytes to be shown."""
 
-    objects: dict[str, bytes]
-    copy: dict[str, bytes]
+    objects: Objects
+    copy: Objects
 
     def __repr__(self) -> str:
         return "<sound>"
-
-
-def snapshot(backend: MemoryBackend) -> dict[str, bytes]:
-    return {one.key: backend.get(one.key) for one in backend.list_objects("")}
-
-
-def store_of(objects: dict[str, bytes]) -> tuple[MemoryBackend, cas.Store]:
-    backend = MemoryBackend()
-    for key, content in objects.items():
-        backend.put(key, [content])
-    return backend, cas.Store.on(backend, options=OPTIONS)
-
-
-def flipped(content: bytes, at: int, bit: int = 0) -> bytes:
-    return content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
 
 
 def kind_of(key: str) -> str:
@@ -96,10 +74,8 @@ def kind_of(key: str) -> str:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
     """A store that has an object of every kind, with two versions that can be read."""
     folder = tmp_path_factory.mktemp("sound")
-    backend, other = MemoryBackend(), MemoryBackend()
-    for each in (backend, other):
-        init_store(each, SystemClock(), chunk_average=16 << 10)
-    store, copy = (cas.Store.on(each, options=OPTIONS) for each in (backend, other))
+    store, copy = (memory_store(chunk_size=16 << 10, jobs=1) for _ in range(2))
+    backend = store.parts.backend
     for tree in (FIRST, SECOND):
         store.put(write_tree(folder / "source", tree), "data", PLAIN)
     store.copy(list(TREES), copy)
@@ -111,7 +87,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
     store.delete("data:v0")
     store.restore("data:v0")
     store.set_ttl("data:v1", "90d")
-    largest = max((k for k in snapshot(backend) if k.startswith("blobs/")), key=len)
+    largest = max((k for k in objects_of(backend) if k.startswith("blobs/")), key=len)
     whole = backend.get(largest)
     backend.put(largest, [flipped(whole, 2000)])
     store.verify(None, cas.VerifyOptions(level=cas.VerifyLevel.DATA))
@@ -130,8 +106,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
         backend.put(largest, [flipped(whole, 2000)])
         store.verify(None, cas.VerifyOptions(level=cas.VerifyLevel.DATA))
         backend.put(largest, [whole])
-        objects = snapshot(backend)
-    return Sound(objects, snapshot(other))
+        objects = objects_of(backend)
+    return Sound(objects, objects_of(copy.parts.backend))
 
 
 def held(store: cas.Store, ref: str) -> dict[str, bytes | None]:
@@ -165,10 +141,10 @@ def check(sound: Sound, key: str, content: bytes) -> bool:
     """Damage one object: it is named, or nothing came of it. Return whether it was named."""
     objects = sound.objects | {key: content}
     try:
-        outcome = store_of(objects)[1].verify(None, DATA)
+        outcome = store_of(objects).verify(None, DATA)
     except (cas.CorruptionError, cas.UnsupportedError) as refused:
         return _names(refused, key)
-    is_whole = check_never_wrong(store_of(objects)[1])
+    is_whole = check_never_wrong(store_of(objects))
     if any(problem.key == key for problem in outcome.problems):
         return True
     if any(key in line for line in outcome.unread):
@@ -208,7 +184,7 @@ def of_kind(sound: Sound, kind: str) -> list[tuple[str, bytes]]:
     return [(key, content) for key, content in sound.objects.items() if kind_of(key) == kind]
 
 
-def one_of_each(objects: dict[str, bytes]) -> list[str]:
+def one_of_each(objects: Objects) -> list[str]:
     """Return a key of every kind; of blobs two."""
     found: dict[str, list[str]] = {}
     for key in sorted(objects):
@@ -219,11 +195,11 @@ def one_of_each(objects: dict[str, bytes]) -> list[str]:
 
 def test_the_store_has_every_kind_of_object_and_is_sound(sound):
     """What the tests of this module rest on."""
-    outcome = store_of(sound.objects)[1].verify(None, DATA)
+    outcome = store_of(sound.objects).verify(None, DATA)
 
     assert set(map(kind_of, sound.objects)) == set(KINDS)
     assert (outcome.problems, outcome.unread) == ((), ())
-    assert check_never_wrong(store_of(sound.objects)[1])
+    assert check_never_wrong(store_of(sound.objects))
 
 
 def test_a_flip_in_any_field_is_found_and_named(sound):
@@ -272,19 +248,19 @@ def test_a_truncation_at_every_edge_is_found_and_named(sound, kind):
 
 def check_repair(sound: Sound, key: str, content: bytes) -> None:
     """Damage an object; with a copy of the versions everything that they need is made good."""
-    backend, store = store_of(sound.objects | {key: content})
-    store.verify(None, cas.VerifyOptions(level=cas.VerifyLevel.DATA))
-    before = snapshot(backend)
+    backend = backend_of(sound.objects | {key: content})
+    open_on(backend, jobs=1).verify(None, cas.VerifyOptions(level=cas.VerifyLevel.DATA))
+    before = objects_of(backend)
 
-    outcome = cas.Store.on(backend, options=OPTIONS).repair(
-        None, cas.RepairOptions(apply=True), stores=[store_of(sound.copy)[1]]
+    outcome = open_on(backend, jobs=1).repair(
+        None, cas.RepairOptions(apply=True), stores=[store_of(sound.copy)]
     )
 
     assert outcome.is_whole, outcome
-    assert check_never_wrong(cas.Store.on(backend, options=OPTIONS))
-    left = cas.Store.on(backend, options=OPTIONS).verify(None, DATA).problems
+    assert check_never_wrong(open_on(backend, jobs=1))
+    left = open_on(backend, jobs=1).verify(None, DATA).problems
     assert [one for one in left if not one.is_harmless] == []
-    after = snapshot(backend)
+    after = objects_of(backend)
     hints = ("gc/damage-", "verify/")
     assert all(after[key] == before[key] for key in before if not key.startswith(hints))
 
@@ -319,6 +295,6 @@ def test_two_damaged_objects_are_both_named(sound):
     some = [key for key in one_of_each(sound.objects) if kind_of(key) not in UNTOLD]
     for one, other in itertools.pairwise(some):
         broken = {key: flipped(sound.objects[key], 6) for key in (one, other)}
-        outcome = store_of(sound.objects | broken)[1].verify(None, DATA)
+        outcome = store_of(sound.objects | broken).verify(None, DATA)
         named = {problem.key for problem in outcome.problems}
         assert {one, other} <= named or kind_of(one) in ("slot", "revision", "move")

@@ -3,74 +3,51 @@
 from __future__ import annotations
 
 import pytest
+from memory_stores import open_on
+from stored_objects import (
+    Objects,
+    backend_of,
+    flipped,
+    objects_of,
+    places,
+    shortened,
+    store_of,
+    three_versions,
+)
 
 import cas
 from cas.backend.memory import MemoryBackend
-from cas.environment import SystemClock
 from cas.errors import BackendError
 from cas.format import keys
 from cas.model.progress import Cancel, Cancelled
-from cas.operations.init import init_store
-from cas.testing.corpora import random_content, text_content
-from cas.testing.trees import Tree, write_tree
 
-TREE: Tree = {
-    b"big.bin": random_content(1, 150_000),
-    b"text.txt": text_content(2, 40_000),
-    b"tiny": b"tiny",
-    b"zeros": bytes(600_000),
-}
-NEXT: Tree = TREE | {b"text.txt": text_content(3, 40_000)}
-OPTIONS = cas.StoreOptions(jobs=1, journal=False)
-PLAIN = cas.PutOptions(provenance=False)
 WHOLE = cas.VerifyOptions(level=cas.VerifyLevel.DATA, remember=False)
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory) -> dict[str, bytes]:
-    """Every object of a store with three versions, an alias, expiries, a deletion and results."""
-    folder = tmp_path_factory.mktemp("sound")
-    backend = MemoryBackend()
-    init_store(backend, SystemClock(), chunk_average=16 << 10)
-    store = cas.Store.on(backend, options=OPTIONS)
-    for tree in (TREE, NEXT, TREE):
-        store.put(write_tree(folder / "source", tree), "data", PLAIN)
-    store.tag("data:v0", ["best"])
+def sound(tmp_path_factory) -> Objects:
+    """Every object of a store with three versions, aliases, expiries, a deletion and results."""
+    store = three_versions(tmp_path_factory.mktemp("sound"))
     store.tag("data:v1", ["best"])
     store.set_ttl("data:v0", "30d")
     store.set_ttl("data:v0", "never")
-    store.delete("data:v2")
     store.verify(None, cas.VerifyOptions(level=cas.VerifyLevel.DATA))
-    return {one.key: backend.get(one.key) for one in backend.list_objects("")}
+    return objects_of(store.parts.backend)
 
 
-def backend_of(objects: dict[str, bytes]) -> MemoryBackend:
-    """Make a store of these objects."""
-    backend = MemoryBackend()
-    for key, content in objects.items():
-        backend.put(key, [content])
-    return backend
-
-
-def verify(objects: dict[str, bytes], options: cas.VerifyOptions = WHOLE) -> cas.VerifyOutcome:
+def verify(objects: Objects, options: cas.VerifyOptions = WHOLE) -> cas.VerifyOutcome:
     """Verify the store of these objects."""
-    return cas.Store.on(backend_of(objects), options=OPTIONS).verify(None, options)
+    return store_of(objects).verify(None, options)
 
 
-def content_of(objects: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
+def content_of(objects: Objects) -> dict[str, dict[str, bytes]]:
     """Read all that a store holds."""
-    store = cas.Store.on(backend_of(objects), options=OPTIONS)
+    store = store_of(objects)
     versions = {number: store.version(f"data:v{number}") for number in (0, 1)}
     return {
         one.ref: {path: one.read(path) for path in one if path != "zeros"}
         for one in versions.values()
     }
-
-
-def positions(content: bytes) -> list[int]:
-    """Where to flip: some two dozen places, and every one of the last."""
-    step = max(1, len(content) // 24)
-    return sorted({*range(0, len(content), step), *range(max(0, len(content) - 8), len(content))})
 
 
 @pytest.mark.parametrize("level", list(cas.VerifyLevel))
@@ -89,24 +66,23 @@ def test_a_sound_store_has_no_problems(sound, level):
 @pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_found_and_the_object_named(sound):
     """Every kind of object; a bit that changes nothing of what is stored may pass."""
-    flipped = silent = 0
+    found = silent = 0
     for key, content in sound.items():
         if key == keys.CONFIG:
             continue
-        for at in positions(content):
-            damaged = bytearray(content)
-            damaged[at] ^= 1 << (at % 8)
-            outcome = verify(sound | {key: bytes(damaged)})
-            flipped += 1
+        for at in places(content, 24, 8):
+            damaged = sound | {key: flipped(content, at, at % 8)}
+            outcome = verify(damaged)
             if any(one.key == key for one in outcome.problems) or outcome.unread:
+                found += 1
                 continue
             silent += 1
             # Bits that zstd does not look at, and hints without a checksum.
             assert key.startswith(("blobs/", "meta/", "index/"))
-            assert content_of(sound | {key: bytes(damaged)}) == content_of(sound)
+            assert content_of(damaged) == content_of(sound)
 
-    assert flipped > 300
-    assert silent < flipped // 4
+    assert found + silent > 300
+    assert silent < (found + silent) // 4
 
 
 @pytest.mark.parametrize("level", list(cas.VerifyLevel))
@@ -116,9 +92,8 @@ def test_a_truncated_object_is_found_without_reading_data(sound, keep, level):
     for key, content in sound.items():
         if key == keys.CONFIG:
             continue
-        length = int(len(content) * keep) if isinstance(keep, float) else keep
-        cut = content[:length] if length >= 0 else content[:-1]
-        outcome = verify(sound | {key: cut}, cas.VerifyOptions(level=level, remember=False))
+        cut = sound | {key: shortened(content, keep)}
+        outcome = verify(cut, cas.VerifyOptions(level=level, remember=False))
         assert key in [one.key for one in outcome.problems]
 
 
@@ -149,9 +124,8 @@ def test_the_versions_that_damage_touches_are_named(sound):
     named = set()
     for key in sound:
         if key.startswith("blobs/"):
-            damaged = bytearray(sound[key])
-            damaged[len(damaged) // 2] ^= 1
-            (problem,) = verify(sound | {key: bytes(damaged)}).problems
+            damaged = flipped(sound[key], len(sound[key]) // 2)
+            (problem,) = verify(sound | {key: damaged}).problems
             named.add(problem.versions)
 
     assert named == {("data:v0", "data:v1", "data:v2"), ("data:v1",)}
@@ -159,7 +133,7 @@ def test_the_versions_that_damage_touches_are_named(sound):
 
 def test_only_what_is_asked_for_is_looked_at(sound):
     """Damage of another version is nobody's business."""
-    store = cas.Store.on(backend_of(sound), options=OPTIONS)
+    store = store_of(sound)
     only = [
         key
         for key in sound
@@ -169,7 +143,7 @@ def test_only_what_is_asked_for_is_looked_at(sound):
     assert only
     for key in only:
         backend = backend_of({k: v for k, v in sound.items() if k != key})
-        store = cas.Store.on(backend, options=OPTIONS)
+        store = open_on(backend, jobs=1)
         first = store.verify("data:v0", cas.VerifyOptions(remember=False))
         second = store.verify("data:v1", cas.VerifyOptions(remember=False))
         assert not second.is_sound
@@ -198,11 +172,9 @@ class OnceWrong(MemoryBackend):
 
 def test_a_read_that_failed_once_is_no_damage(sound):
     """It is done once more before anything is concluded."""
-    backend = OnceWrong()
-    for key, content in sound.items():
-        backend.put(key, [content])
+    backend = backend_of(sound, OnceWrong())
 
-    outcome = cas.Store.on(backend, options=OPTIONS).verify(None, WHOLE)
+    outcome = open_on(backend, jobs=1).verify(None, WHOLE)
 
     assert outcome.is_sound
     assert backend.seen
@@ -221,12 +193,10 @@ class Refusing(MemoryBackend):
 
 def test_what_cannot_be_read_is_not_called_damaged(sound):
     """A request that fails concludes nothing."""
-    backend = Refusing()
-    for key, content in sound.items():
-        backend.put(key, [content])
+    backend = backend_of(sound, Refusing())
     backend.broken = next(key for key in sound if key.startswith("blobs/"))
 
-    outcome = cas.Store.on(backend, options=OPTIONS).verify(None, WHOLE)
+    outcome = open_on(backend, jobs=1).verify(None, WHOLE)
 
     assert outcome.is_sound
     assert len(outcome.unread) == 1
@@ -237,12 +207,9 @@ def test_small_runs_cover_everything_in_turn(sound):
     """Each takes what was read longest ago, one blob at least, and the next goes on from there."""
     backend = backend_of({k: v for k, v in sound.items() if not k.startswith("verify/")})
     options = cas.VerifyOptions(level=cas.VerifyLevel.DATA, budget_bytes=1, max_age_seconds=3600)
-    total = cas.Store.on(backend, options=OPTIONS).verify(None, options).blobs
+    total = open_on(backend, jobs=1).verify(None, options).blobs
 
-    left = [
-        cas.Store.on(backend, options=OPTIONS).verify(None, options).left_blobs
-        for _ in range(total)
-    ]
+    left = [open_on(backend, jobs=1).verify(None, options).left_blobs for _ in range(total)]
 
     assert left == [*range(total - 2, -1, -1), 0]
 
@@ -262,7 +229,7 @@ def test_damage_is_remembered_until_the_blob_is_whole_again(sound):
     key = max((k for k in sound if k.startswith("blobs/")), key=lambda k: len(sound[k]))
     backend.put(key, [sound[key][:-1]])
     structure = cas.VerifyOptions()
-    store = cas.Store.on(backend, options=OPTIONS)
+    store = open_on(backend, jobs=1)
     assert not store.verify(None, structure).is_sound
     assert [one.key for one in backend.list_objects("gc")] != []
 
@@ -278,9 +245,7 @@ def test_an_interrupted_run_keeps_what_it_read(sound, after):
     backend = backend_of({k: v for k, v in sound.items() if not k.startswith("verify/")})
     blobs = [key for key in sound if key.startswith(("blobs/", "meta/"))]
     for key in blobs[:1]:
-        content = bytearray(sound[key])
-        content[len(content) // 2] ^= 1
-        backend.put(key, [bytes(content)])
+        backend.put(key, [flipped(sound[key], len(sound[key]) // 2)])
     cancel = Cancel()
     read: list[int] = []
 
@@ -291,7 +256,7 @@ def test_an_interrupted_run_keeps_what_it_read(sound, after):
                 cancel.set()
 
     level = cas.VerifyLevel.DATA
-    store = cas.Store.on(backend, options=OPTIONS)
+    store = open_on(backend, jobs=1)
     options = cas.VerifyOptions(level=level, progress=stop, cancel=cancel, jobs=1)
     with pytest.raises(Cancelled):
         store.verify(None, options)
