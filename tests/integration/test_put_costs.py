@@ -6,47 +6,39 @@ import threading
 from pathlib import Path
 
 import pytest
+from memory_stores import PLAIN, DistantBackend, open_on, with_store
 
 import cas
-from cas.backend.base import Capabilities
 from cas.backend.counting import RequestCounts
-from cas.backend.memory import MemoryBackend
-from cas.environment import SystemClock
-from cas.operations.init import init_store
-from cas.testing.corpora import random_content, text_content
+from cas.testing.corpora import random_content, small_files, text_content
 from cas.testing.faulty import FaultyBackend
 from cas.testing.trees import Tree, write_tree
 from cas.transfer import journal
 
-PLAIN = cas.PutOptions(provenance=False)
 TREE: Tree = {b"%03d/%02d.txt" % (n // 40, n % 40): text_content(n, 3000) for n in range(400)}
 
 
-class Distant(MemoryBackend):
-    """A store that is not on this machine."""
-
-    capabilities = Capabilities(create_if_absent=True, atomic_listing=True, local=False)
-
-
 @pytest.fixture
-def backend() -> Distant:
+def backend() -> DistantBackend:
     """A distant backend with an empty store."""
-    backend = Distant()
-    init_store(backend, SystemClock(), chunk_average=64 << 10)
-    return backend
+    return with_store(DistantBackend())
+
+
+@pytest.fixture(autouse=True)
+def made_long_ago(monkeypatch):
+    """Let the journal see files as made long ago, whenever they were made."""
+    monkeypatch.setattr(journal, "RACY_NS", -(1 << 62))
 
 
 @pytest.fixture
-def source(tmp_path, monkeypatch) -> Path:
-    """A folder of small files that were made long ago, as the journal sees it."""
-    monkeypatch.setattr(journal, "RACY_NS", -(1 << 62))
+def source(tmp_path) -> Path:
+    """A folder of small files."""
     return write_tree(tmp_path / "source", TREE)
 
 
 def put(backend, source: Path) -> tuple[cas.PutOutcome, RequestCounts]:
     """Put a folder as a new process does; return the outcome and what was asked for."""
-    options = cas.StoreOptions(jobs=2, cache_dir=str(source.parent / "cache"))
-    with cas.Store.on(backend, options=options) as store:
+    with open_on(backend, jobs=2, cache_dir=str(source.parent / "cache")) as store:
         outcome = store.put(source, "data", PLAIN)
         return outcome, store.requests
 
@@ -70,6 +62,22 @@ def test_each_kind_of_put_keeps_to_its_number_of_requests(backend, source):
     assert (same.get, same.list, same.put, same.create, same.delete) == (2, 2, 0, 0, 0)
     # The same, and the log again; blob, pages, intent; slot; intent.
     assert (small.get, small.list, small.put, small.create, small.delete) == (2, 3, 3, 1, 1)
+
+
+def test_what_thousands_of_small_files_cost_hardly_grows_with_their_number(backend, tmp_path):
+    """They lie together in few blobs and pages; a change to one of them costs what it always does."""
+    tree = small_files(1, 3000)
+    source = write_tree(tmp_path / "many", tree)
+    edited = source / min(tree).decode()
+
+    outcome, first = put(backend, source)
+    again, same = put(backend, source)
+    edited.write_bytes(b"edited\n" * 100)
+    changed, small = put(backend, source)
+
+    assert (outcome.totals.files, first.requests <= 20) == (len(tree), True)
+    assert (again.created, same.requests) == (False, 4)
+    assert (changed.created, small.requests) == (True, 10)
 
 
 def test_a_small_put_neither_asks_the_index_nor_adds_to_it(backend, source):
