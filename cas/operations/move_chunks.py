@@ -15,10 +15,11 @@ from cas.operations.feed import WAIT_SECONDS, Feed
 from cas.operations.store_copy import open_dedup
 from cas.operations.stored_tree import StoredTree
 from cas.transfer.carry_batches import CarriedFile
-from cas.transfer.carrying import Carrier, CarryTools, Found, TargetLookup
+from cas.transfer.carrying import Carrier, CarryTools
 from cas.transfer.dedup import Facts
 from cas.transfer.relocation import STAYS, MovedBlob, Relocation, disagreement
 from cas.transfer.rows import ranges
+from cas.transfer.target_lookup import Found, TargetLookup
 
 Int64s = NDArray[np.int64]
 

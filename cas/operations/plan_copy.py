@@ -18,11 +18,11 @@ from cas.operations.pinned import PinnedVersion, pin_version
 from cas.operations.store_copy import facts_of, open_dedup, read_threads
 from cas.operations.store_tree import open_journal
 from cas.operations.stored_tree import StoredTree
-from cas.transfer.carry_batches import iter_batches
-from cas.transfer.carrying import BATCH_BYTES, TargetLookup, count_missing
+from cas.transfer.carry_batches import BATCH_BYTES, iter_batches
 from cas.transfer.dedup import Deduplicator, Facts
 from cas.transfer.rows import EntryColumns
 from cas.transfer.stream import no_tree
+from cas.transfer.target_lookup import TargetLookup, count_missing
 
 
 def plan_copy(

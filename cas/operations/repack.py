@@ -30,9 +30,8 @@ from cas.operations.revise import Reviser, Revision
 from cas.operations.stored_tree import StoredTree
 from cas.operations.survey_places import Survey, VersionId, survey_places
 from cas.transfer.carry_batches import CarriedFile
-from cas.transfer.carrying import runs_of
 from cas.transfer.dedup import Facts
-from cas.transfer.plan import plan_reads
+from cas.transfer.plan import plan_reads, runs_of
 from cas.transfer.relocation import Relocation
 from cas.transfer.stream import no_tree
 

@@ -28,11 +28,12 @@ from cas.operations.pinned import PinnedVersion
 from cas.operations.store_tree import open_journal
 from cas.operations.stored_tree import NewPage, StoredTree
 from cas.operations.upload_tree import load_base, read_index
-from cas.transfer.carrying import Carrier, CarryTools, TargetLookup
+from cas.transfer.carrying import Carrier, CarryTools
 from cas.transfer.dedup import PRELOADED_CHUNKS, Deduplicator, Facts
 from cas.transfer.place_entries import EntryPlacer
 from cas.transfer.rows import EntryColumns
 from cas.transfer.stream import no_tree
+from cas.transfer.target_lookup import TargetLookup
 
 READ_THREADS = 8
 

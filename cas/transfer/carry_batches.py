@@ -23,6 +23,7 @@ from cas.transfer.cutting import SMALL_FILE_BYTES
 from cas.transfer.rows import ranges
 
 NO_BLOB = -1
+BATCH_BYTES = 8 << 20
 BATCH_PIECES = 16384
 BLOBS_AHEAD = 8
 PIECES_AHEAD = 4096

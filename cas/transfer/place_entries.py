@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cas.transfer.carrying import Found
 from cas.transfer.rows import HOLE_ROW, EntryColumns, Extents, merge_extents
+from cas.transfer.target_lookup import Found
 
 
 class EntryPlacer:

@@ -130,6 +130,16 @@ def part_of(placement: Placement, first: int, stop: int, starts: Int64s) -> Plac
     return Placement(placement.file, offset, first, stop, int(starts[stop] - starts[first]))
 
 
+def runs_of(chunks: Int64s) -> list[Placement]:
+    """Return sorted chunks of a blob as runs of consecutive ones, which is what a plan takes."""
+    begins = np.flatnonzero(np.diff(chunks, prepend=-2) != 1)
+    stops = [*begins[1:].tolist(), len(chunks)]
+    return [
+        Placement(0, 0, int(chunks[begin]), int(chunks[stop - 1]) + 1, 0)
+        for begin, stop in zip(begins.tolist(), stops, strict=True)
+    ]
+
+
 def _clip(placement: Placement, low: int, high: int, starts: Int64s) -> Placement:
     if low <= placement.first and placement.stop <= high:
         return placement
