@@ -33,8 +33,9 @@ from cas.operations.outcomes import GetOptions, GetOutcome
 from cas.operations.pinned import PinnedVersion
 from cas.operations.select import SelectedPage, Selection, select_pages
 from cas.operations.version_pages import PageContents
+from cas.transfer.arriving import DownloadCounts, WantedFile
 from cas.transfer.budget import MemoryBudget
-from cas.transfer.download import Download, DownloadCounts, DownloadTools, WantedFile
+from cas.transfer.download import Download, DownloadTools
 from cas.transfer.existing import Expected, matches_entry
 from cas.transfer.leftovers import Leftovers
 from cas.transfer.safe_paths import find_conflicts, leads_outside
