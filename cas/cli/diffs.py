@@ -10,18 +10,32 @@ from cas.cli.text import escape
 from cas.model.units import format_count, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cas import Change, Diff
 
 DIFFERENT_EXIT = 1
-_GROUPS = (
-    ("added", "A"),
-    ("removed", "D"),
-    ("modified", "M"),
-    ("renamed", "R"),
-    ("mode_changed", "X"),
-)
+_GROUPS = {
+    "added": "A",
+    "removed": "D",
+    "modified": "M",
+    "renamed": "R",
+    "mode_changed": "X",
+}
+_COLORS = {"A": "green", "D": "red", "M": "yellow", "R": "cyan", "X": "magenta"}
+_TITLES = {
+    "A": "Added",
+    "D": "Removed",
+    "M": "Modified",
+    "R": "Renamed",
+    "X": "Mode changed",
+}
+# Beyond this a comment on a pull request is cut, or refused: GitHub takes 65,536 characters.
+MOST_MARKDOWN_LINES = 200
+# What Markdown would take for markup, or for a link, a mention or an issue.
+_MARKED = str.maketrans({one: f"&#{ord(one)};" for one in "&<>`|*_[]()#@~\\!"})
+
+_Groups = dict[str, "Sequence[Change]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,33 +46,45 @@ class DiffStyle:
     new: str
     stat: bool = False
     name_only: bool = False
+    name_status: bool = False
+    md: bool = False
     exit_code: bool = False
 
 
 def show_diff(console: Console, diff: Diff, style: DiffStyle) -> int:
     """Print a diff, and return the exit code."""
-    groups: dict[str, Sequence[Change]] = {name: getattr(diff, name) for name, _ in _GROUPS}
+    groups: _Groups = {letter: getattr(diff, name) for name, letter in _GROUPS.items()}
     summary = _summarise(groups)
     different = any(groups.values())
     if console.as_json:
-        lists = {} if style.stat else {name: to_json(list(groups[name])) for name in groups}
+        lists = {} if style.stat else {name: to_json(list(getattr(diff, name))) for name in _GROUPS}
         console.document({"old": style.old, "new": style.new, "summary": summary, **lists})
+    elif style.md:
+        _print_markdown(console, groups, style, _summary_text(summary))
     else:
-        _print_changes(console, groups, style)
-        if not style.name_only:
-            console.detail(_summary_text(summary) if different else "no differences")
+        if not style.stat:
+            _print_changes(console, groups, style)
+        if not (style.name_only or style.name_status):
+            console.detail(_summary_text(summary))
     return DIFFERENT_EXIT if different and style.exit_code else 0
 
 
-def _print_changes(console: Console, groups: dict[str, Sequence[Change]], style: DiffStyle) -> None:
-    if style.stat:
-        return
-    lines = [(change, letter) for name, letter in _GROUPS for change in groups[name]]
-    for change, letter in sorted(lines, key=lambda line: line[0].path):
+def _print_changes(console: Console, groups: _Groups, style: DiffStyle) -> None:
+    for change, letter in _in_order(groups):
         if style.name_only:
             console.answer(escape(change.path))
+            continue
+        if style.name_status:
+            paths = (change.old_path, change.path) if letter == "R" else (change.path,)
+            line = "\t".join((letter, *(escape(path or "") for path in paths)))
         else:
-            console.answer(f"{letter}  {_describe(change, letter)}")
+            line = f"{letter}  {_describe(change, letter)}"
+        console.answer(console.paint(line, fg=_COLORS[letter]))
+
+
+def _in_order(groups: _Groups) -> list[tuple[Change, str]]:
+    every = [(change, letter) for letter, changes in groups.items() for change in changes]
+    return sorted(every, key=lambda line: line[0].path)
 
 
 def _describe(change: Change, letter: str) -> str:
@@ -67,24 +93,47 @@ def _describe(change: Change, letter: str) -> str:
         return f"{escape(change.old_path or '')} -> {path}"
     if letter == "X":
         return path
-    if letter == "M":
-        return f"{path}  ({_size(change.old_size)} -> {_size(change.new_size)})"
-    return f"{path}  ({_size(change.new_size if letter == 'A' else change.old_size)})"
+    return f"{path}  ({_sizes(change, letter)})"
 
 
-def _size(size: int | None) -> str:
-    return format_size(size or 0)
+def _sizes(change: Change, letter: str) -> str:
+    old, new = (format_size(size or 0) for size in (change.old_size, change.new_size))
+    return {"A": new, "D": old, "M": f"{old} -> {new}"}.get(letter, "")
 
 
-def _summarise(groups: dict[str, Sequence[Change]]) -> dict[str, Any]:
-    summary: dict[str, Any] = {name: len(changes) for name, changes in groups.items()}
-    summary["added_bytes"] = sum(change.new_size or 0 for change in groups["added"])
-    summary["removed_bytes"] = sum(change.old_size or 0 for change in groups["removed"])
-    summary["modified_bytes"] = sum(change.new_size or 0 for change in groups["modified"])
+def _print_markdown(console: Console, groups: _Groups, style: DiffStyle, summary: str) -> None:
+    """Print the diff as a comment for a pull request: a summary, and a table that can be opened."""
+    console.answer(f"### {_marked(style.old)} → {_marked(style.new)}\n")
+    console.answer(f"{_marked(summary)}")
+    changes = [] if style.stat else _in_order(groups)
+    if not changes:
+        return
+    console.answer(f"\n<details><summary>{format_count(len(changes), 'path')}</summary>\n")
+    console.answer("| | path | size |\n| --- | --- | ---: |")
+    for change, letter in changes[:MOST_MARKDOWN_LINES]:
+        path = f"<code>{_marked(escape(change.path))}</code>"
+        if letter == "R":
+            path = f"<code>{_marked(escape(change.old_path or ''))}</code> → {path}"
+        console.answer(f"| {_TITLES[letter]} | {path} | {_sizes(change, letter)} |")
+    if len(changes) > MOST_MARKDOWN_LINES:
+        console.answer(f"| | … and {len(changes) - MOST_MARKDOWN_LINES:,} more | |")
+    console.answer("\n</details>")
+
+
+def _marked(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return text.translate(_MARKED)
+
+
+def _summarise(groups: Mapping[str, Sequence[Change]]) -> dict[str, Any]:
+    summary: dict[str, Any] = {name: len(groups[letter]) for name, letter in _GROUPS.items()}
+    summary["added_bytes"] = sum(change.new_size or 0 for change in groups["A"])
+    summary["removed_bytes"] = sum(change.old_size or 0 for change in groups["D"])
+    summary["modified_bytes"] = sum(change.new_size or 0 for change in groups["M"])
     return summary
 
 
-def _summary_text(summary: dict[str, Any]) -> str:
+def _summary_text(summary: Mapping[str, Any]) -> str:
     parts = [
         f"{summary['added']:,} added ({format_size(summary['added_bytes'])})",
         f"{summary['removed']:,} removed ({format_size(summary['removed_bytes'])})",
@@ -92,4 +141,4 @@ def _summary_text(summary: dict[str, Any]) -> str:
         f"{summary['renamed']:,} renamed",
         f"{format_count(summary['mode_changed'], 'mode')} changed",
     ]
-    return ", ".join(part for part in parts if not part.startswith("0 "))
+    return ", ".join(part for part in parts if not part.startswith("0 ")) or "no differences"

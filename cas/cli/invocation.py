@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import cas
 from cas.backend.waiting import TOLD_AFTER_SECONDS, WAITING
 from cas.cli.interrupt import INTERRUPTION
-from cas.cli.render import Console
+from cas.cli.render import COLOR_CHOICES, Console
 from cas.cli.text import escape
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.model.units import format_count, format_size
@@ -31,7 +31,8 @@ class Flags:
     store: str | None = None
     json: bool = False
     quiet: bool = False
-    no_color: bool = False
+    color: str | None = None
+    no_truncate: bool = False
     debug: bool = False
     yes: bool = False
     stats: bool = False
@@ -42,7 +43,8 @@ class Flags:
             store=self.store or outer.store,
             json=self.json or outer.json,
             quiet=self.quiet or outer.quiet,
-            no_color=self.no_color or outer.no_color,
+            color=self.color or outer.color,
+            no_truncate=self.no_truncate or outer.no_truncate,
             debug=self.debug or outer.debug,
             yes=self.yes or outer.yes,
             stats=self.stats or outer.stats,
@@ -69,7 +71,8 @@ class Invocation:
         self.console = Console(
             as_json=flags.json,
             quiet=flags.quiet,
-            color=False if flags.no_color else None,
+            color=COLOR_CHOICES[flags.color or "auto"],
+            truncate=not flags.no_truncate,
             environ=environ,
         )
         WAITING.tell(lambda text: self.console.note(escape(text)))

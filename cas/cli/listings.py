@@ -56,7 +56,7 @@ def list_artifacts(console: Console, artifacts: Sequence[ArtifactSummary]) -> No
     ]
     headings = ["NAME", "TYPE", "LATEST", "VERSIONS", "SIZE", "CREATED", "ALIASES"]
     _insert_expiries(headings, rows, [artifact.expires_ns for artifact in artifacts])
-    print_table(console, format_table(headings, rows, right=frozenset({3, 4})))
+    console.table(headings, rows, right=frozenset({3, 4}))
 
 
 def list_versions(console: Console, artifact: str, versions: Sequence[VersionSummary]) -> None:
@@ -71,7 +71,7 @@ def list_versions(console: Console, artifact: str, versions: Sequence[VersionSum
     headings = ["VERSION", "CREATED", "FILES", "SIZE", "NEW", "STORED", "ALIASES", "MESSAGE"]
     rows = [_version_row(version) for version in versions]
     _insert_expiries(headings, rows, [version.expires_ns for version in versions])
-    print_table(console, format_table(headings, rows, right=frozenset({2, 3, 4, 5})))
+    console.table(headings, rows, right=frozenset({2, 3, 4, 5}))
 
 
 def list_entries(
@@ -147,10 +147,3 @@ def _entry_row(entry: Entry) -> tuple[str, str, str, str]:
     digest = entry.hash.short if entry.hash else ""
     size = "" if entry.kind is EntryKind.DIRECTORY else format_size(entry.size)
     return letter, size, digest, f"{entry.path}{arrow}"
-
-
-def print_table(console: Console, lines: Sequence[str]) -> None:
-    """Print a heading, which is left out when quiet, and rows."""
-    console.heading(lines[0])
-    for line in lines[1:]:
-        console.answer(line)

@@ -13,7 +13,7 @@ import click
 
 from cas.cli.failures import CLOSED_PIPE_EXIT, error_document, exit_code_of, explain
 from cas.cli.interrupt import INTERRUPTION
-from cas.cli.render import Console, abandon_stdout, prepare_streams
+from cas.cli.render import Console, abandon_stdout, color_asked_for, prepare_streams
 from cas.cli.verb import shared_options, take_flags
 from cas.model.redaction import redact_text, remember_secrets
 
@@ -164,7 +164,7 @@ def _report(error: BaseException, arguments: list[str]) -> int:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     console = Console(
         as_json="--json" in options,
-        color=False if "--no-color" in options else None,
+        color=color_asked_for(options),
         environ=os.environ,
     )
     # A library may quote what it found in the environment. There PWD is the working folder, not a

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
@@ -13,8 +14,12 @@ from typing import Any, TextIO
 
 import click
 
-from cas.cli.text import escape
+from cas.cli.text import escape, format_table
 from cas.errors import ErrorCode, RefusedError
+
+# What --color takes: None goes by the terminal and the environment.
+COLOR_CHOICES = {"auto": None, "always": True, "never": False}
+_FORCING = ("FORCE_COLOR", "CLICOLOR_FORCE")
 
 
 class Console:
@@ -23,7 +28,8 @@ class Console:
     Args:
         as_json: facts are printed as one JSON document instead of text.
         quiet: only the answer itself is printed: no summaries, notes and progress.
-        color: None decides by the terminal and `NO_COLOR`.
+        color: None decides by the terminal and the environment, see `colors`.
+        truncate: whether tables are cut to fit a terminal.
 
     Attributes:
         write_note: writes notes while lines on standard error are drawn over; None otherwise.
@@ -35,11 +41,13 @@ class Console:
         as_json: bool = False,
         quiet: bool = False,
         color: bool | None = None,
+        truncate: bool = True,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.as_json = as_json
         self.quiet = quiet
         self._color = color
+        self._truncate = truncate
         self._environ = environ or {}
         self.write_note: Callable[[str], object] | None = None
 
@@ -54,11 +62,57 @@ class Console:
         return sys.stderr.isatty() and self._environ.get("TERM") != "dumb"
 
     def colors(self, stream: TextIO) -> bool:
-        """Tell whether `stream` gets colours."""
+        """Tell whether `stream` gets colours.
+
+        By `--color`; else not with `NO_COLOR`; else always with `FORCE_COLOR` or `CLICOLOR_FORCE`;
+        else on a terminal that is not dumb, unless `CLICOLOR=0`.
+        """
         if self._color is not None:
             return self._color
-        plain = self._environ.get("NO_COLOR") or self._environ.get("TERM") == "dumb"
+        environ = self._environ
+        if environ.get("NO_COLOR"):
+            return False
+        if any(environ.get(name, "0") not in ("", "0") for name in _FORCING):
+            return True
+        plain = environ.get("TERM") == "dumb" or environ.get("CLICOLOR") == "0"
         return stream.isatty() and not plain
+
+    @property
+    def shows_people(self) -> bool:
+        """Whether the answer goes to a terminal."""
+        return sys.stdout.isatty()
+
+    @property
+    def columns(self) -> int | None:
+        """How wide an answer may be; None: as wide as it is."""
+        if not (self._truncate and self.shows_people):
+            return None
+        return shutil.get_terminal_size().columns
+
+    def can_show(self, text: str) -> bool:
+        """Tell whether the encoding of standard output has the characters of `text`."""
+        try:
+            text.encode(sys.stdout.encoding or "ascii")
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    def paint(self, text: str, **style: Any) -> str:
+        """Return a part of the answer in a style of `click.style`, if it gets colours."""
+        return self._style(sys.stdout, text, **style)
+
+    def table(
+        self,
+        headings: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        right: frozenset[int] = frozenset(),
+    ) -> None:
+        """Print rows under headings, which are left out when quiet; escaped, fit to a terminal."""
+        lines = format_table(headings, rows, right=right, width=self.columns)
+        self.heading(lines[0])
+        for line in lines[1:]:
+            self.answer(line)
 
     def answer(self, text: str) -> None:
         """Print a line of the answer; what it holds is escaped already."""
@@ -137,6 +191,20 @@ class Console:
 
     def _style(self, stream: TextIO, text: str, **style: Any) -> str:
         return click.style(text, **style) if self.colors(stream) else text
+
+
+def color_asked_for(words: Sequence[str]) -> bool | None:
+    """Return what the last option about colours among these words says, for whoever cannot wait
+    until they are parsed.
+    """
+    asked: bool | None = None
+    for number, word in enumerate(words):
+        name, _, value = word.partition("=")
+        if name == "--no-color":
+            return False
+        if name == "--color":
+            asked = COLOR_CHOICES.get(value or "".join(words[number + 1 : number + 2]))
+    return asked
 
 
 def prepare_streams() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cas.cli.render import Console, to_json
-from cas.cli.text import escape, format_table, format_time
+from cas.cli.text import escape, format_time
 from cas.model.durations import SECOND_NS, format_span
 from cas.model.units import format_count, format_size
 
@@ -110,10 +110,7 @@ def _show_versions(console: Console, versions: Sequence[JudgedVersion]) -> None:
         for one in versions
     ]
     headings = ("VERSION", "CREATED", "AGE", "SIZE", "", "WHY")
-    lines = format_table(headings, rows, right=frozenset({2, 3}))
-    console.heading(lines[0])
-    for line in lines[1:]:
-        console.answer(line)
+    console.table(headings, rows, right=frozenset({2, 3}))
 
 
 def _warn_unknown_keys(console: Console, plan: PrunePlan) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cas.cli.listings import print_table
 from cas.cli.render import Console, to_json
-from cas.cli.text import format_table
 from cas.model.units import format_count, format_size
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ def _list_rows(
         rows.append(("together", *cells(usage)))
     headings = ("ARTIFACT" if by_artifact else "VERSION", *headings)
     right = frozenset(range(1, len(headings)))
-    print_table(console, format_table(headings, rows, right=right))
+    console.table(headings, rows, right=right)
 
 
 def _tell_store(console: Console, usage: Usage | BlobUsage) -> None:

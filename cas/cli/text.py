@@ -19,6 +19,7 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_LEAST_COLUMN = 8  # narrower ones tell nothing
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -60,7 +61,11 @@ def format_totals(totals: Totals) -> str:
 
 
 def format_table(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: frozenset[int] = frozenset(),
+    width: int | None = None,
 ) -> list[str]:
     """Return lines of a table with aligned columns; cells are escaped here.
 
@@ -68,17 +73,47 @@ def format_table(
         headings: of the columns.
         rows: cells, as many as there are headings.
         right: numbers of the columns that are aligned to the right.
+        width: where lines end; the widest columns are cut for it, as far as they bear it.
     """
     cells = [list(headings), *([escape(cell) for cell in row] for row in rows)]
     widths = [max(map(display_width, column)) for column in zip(*cells, strict=True)]
+    if width is not None:
+        widths = fit_widths(widths, width - 2 * (len(widths) - 1))
+        cells = [
+            [shorten(cell, most) for cell, most in zip(row, widths, strict=True)] for row in cells
+        ]
     lines = []
     for row in cells:
         padded = []
-        for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            space = " " * (width - display_width(cell))
+        for number, (cell, most) in enumerate(zip(row, widths, strict=True)):
+            space = " " * (most - display_width(cell))
             padded.append(space + cell if number in right else cell + space)
         lines.append("  ".join(padded).rstrip())
     return lines
+
+
+def fit_widths(widths: Sequence[int], room: int) -> list[int]:
+    """Return widths of columns that together take at most `room`: the widest give first, none goes
+    below 8.
+    """
+    fitted = list(widths)
+    while (excess := sum(fitted) - room) > 0:
+        *_, next_widest, widest = sorted([_LEAST_COLUMN, *fitted])
+        if widest <= _LEAST_COLUMN:
+            break
+        least = min(next_widest, widest - 1)
+        fitted[fitted.index(widest)] = max(least, widest - excess)
+    return fitted
+
+
+def shorten(text: str, width: int) -> str:
+    """Return `text`, cut to `width` columns and ended by an ellipsis if it is wider."""
+    if display_width(text) <= width:
+        return text
+    kept, room = 0, width - 1
+    while kept < len(text) and (room := room - display_width(text[kept])) >= 0:
+        kept += 1
+    return text[:kept] + "…"
 
 
 def display_width(text: str) -> int:

@@ -12,6 +12,7 @@ import click
 
 from cas.cli.failures import EXIT_CODES
 from cas.cli.invocation import Flags, Invocation
+from cas.cli.render import COLOR_CHOICES
 
 ALWAYS = (0, 1, 2, 130, 141)
 WITH_STORE = (3, 6, 7, 8)  # every command that opens a store can end so
@@ -64,7 +65,12 @@ def shared_options(function: _Function) -> _Function:
             (("--json",), {"is_flag": True, "help": "Print one JSON document."}),
             (("-q", "--quiet"), {"is_flag": True, "help": "Print only the answer."}),
             (("-y", "--yes"), {"is_flag": True, "help": "Answer yes to every question."}),
+            (
+                ("--color",),
+                {"type": click.Choice(list(COLOR_CHOICES)), "help": "When to use colours."},
+            ),
             (("--no-color",), {"is_flag": True, "help": "No colours; NO_COLOR does the same."}),
+            (("--no-truncate",), {"is_flag": True, "help": "Do not cut what is too wide."}),
             (("--stats",), {"is_flag": True, "help": "Say what was asked of the storage."}),
             (("--debug",), {"is_flag": True, "help": "Show tracebacks of errors."}),
         )
@@ -80,10 +86,16 @@ def take_flags(arguments: dict[str, Any]) -> Flags:
         json=arguments.pop("json"),
         quiet=arguments.pop("quiet"),
         yes=arguments.pop("yes"),
-        no_color=arguments.pop("no_color"),
+        color=_take_color(arguments),
+        no_truncate=arguments.pop("no_truncate"),
         debug=arguments.pop("debug"),
         stats=arguments.pop("stats"),
     )
+
+
+def _take_color(arguments: dict[str, Any]) -> str | None:
+    color: str | None = arguments.pop("color")
+    return "never" if arguments.pop("no_color") else color
 
 
 def verb(

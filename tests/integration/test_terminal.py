@@ -66,6 +66,67 @@ def test_no_color_is_obeyed(stored, words, environ):
         assert "\x1b[" not in run_on_terminal(stored, *command, *words, **environ)[1]
 
 
+@pytest.mark.parametrize(
+    ("words", "environ"),
+    [(("--color", "always"), {"NO_COLOR": "1"}), ((), {"FORCE_COLOR": "1"}), ((), {"CLICOLOR_FORCE": "1"})],
+)  # fmt: skip
+def test_colours_can_be_forced_into_a_pipe(stored, words, environ):
+    """For a pager or the log of a CI system, in errors too; a word comes before the environment."""
+    assert "\x1b[1mVERSION" in stored("log", "imagenet", *words, **environ).out
+    assert "\x1b[31m" in stored("log", "nothing", *words, code=3, **environ).err
+
+
+def test_a_diff_shows_by_colour_what_happened_to_a_file(stored, data):
+    """Green came, red went, yellow changed, cyan has another name."""
+    (data / "new.txt").write_text("new\n")
+    (data / "run.sh").unlink()
+    (data / "readme.md").write_text("about it\n")
+    (data / "train" / "a.txt").rename(data / "train" / "z.txt")
+
+    _, output = run_on_terminal(stored, "diff", "imagenet", "./data")
+
+    lines = output.splitlines()
+    assert "\x1b[32mA  new.txt  (4 B)\x1b[0m" in lines
+    assert "\x1b[31mD  run.sh  (10 B)\x1b[0m" in lines
+    assert "\x1b[33mM  readme.md  (6 B -> 9 B)\x1b[0m" in lines
+    assert "\x1b[36mR  train/a.txt -> train/z.txt\x1b[0m" in lines
+    assert "\x1b" not in stored("diff", "imagenet", "./data").out
+
+
+def test_a_diff_gives_letters_and_paths_to_a_script(stored, data):
+    """Between tabs; a renamed file has both of its names."""
+    (data / "new.txt").write_text("new\n")
+    (data / "train" / "a.txt").rename(data / "train" / "z.txt")
+
+    lines = stored("diff", "imagenet", "./data", "--name-status").out.splitlines()
+
+    assert lines == ["A\tnew.txt", "R\ttrain/a.txt\ttrain/z.txt"]
+
+
+def test_a_diff_is_written_for_a_pull_request(stored, data):
+    """Names cannot become markup, a mention or the end of a cell."""
+    (data / "<b>|@all`*").write_text("new\n")
+
+    text = stored("diff", "imagenet", "./data", "--md").out
+
+    assert text.startswith("### imagenet → ./data\n\n1 added &#40;4 B&#41;\n\n<details>")
+    cell = "<code>&#60;b&#62;&#124;&#64;all&#96;&#42;</code>"
+    assert f"| Added | {cell} | 4 B |\n" in text
+
+
+def test_tables_fit_the_terminal(cas, data):
+    """The widest column is cut, and not if that is asked for or where no terminal is."""
+    cas("put", "data", "imagenet", "-m", "many words " * 20)
+
+    cut = run_on_terminal(cas, "log", "imagenet", COLUMNS="90")[1]
+    whole = run_on_terminal(cas, "log", "imagenet", "--no-truncate", COLUMNS="90")[1]
+
+    assert max(map(len, cut.splitlines())) <= 90 + len("\x1b[1m\x1b[0m")
+    assert cut.rstrip().endswith("…")
+    assert "many words " * 19 in whole
+    assert "many words " * 19 in cas("log", "imagenet").out
+
+
 def test_a_pipe_gets_no_colours_and_no_progress(cas, data):
     """What is not a terminal gets plain lines only."""
     put = cas("put", "data", "imagenet")

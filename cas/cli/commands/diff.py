@@ -14,6 +14,7 @@ cas diff imagenet:v3 imagenet:v4
 cas diff imagenet:v3 imagenet --stat
 cas diff imagenet ./data --name-only
 cas diff imagenet s3://bucket/raw
+cas diff imagenet:production imagenet --md > comment.md
 """
 
 
@@ -22,6 +23,8 @@ cas diff imagenet s3://bucket/raw
 @click.argument("new", metavar="REF|PATH|URL")
 @click.option("--stat", is_flag=True, help="Only the summary.")
 @click.option("--name-only", is_flag=True, help="Only the paths.")
+@click.option("--name-status", is_flag=True, help="Only letters and paths, between tabs.")
+@click.option("--md", is_flag=True, help="As Markdown, for a pull request.")
 @click.option("--no-renames", is_flag=True, help="Show a renamed file as added and removed.")
 @click.option(
     "--source-option", multiple=True, metavar="K=V|JSON|@FILE", help="For a URL's driver."

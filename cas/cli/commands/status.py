@@ -25,6 +25,8 @@ cas status raw s3://bucket/raw
 )
 @click.option("--stat", is_flag=True, help="Only the summary.")
 @click.option("--name-only", is_flag=True, help="Only the paths.")
+@click.option("--name-status", is_flag=True, help="Only letters and paths, between tabs.")
+@click.option("--md", is_flag=True, help="As Markdown, for a pull request.")
 @click.option("--exit-code", is_flag=True, help=f"Exit {DIFFERENT_EXIT} on differences.")
 def command(
     cli: Invocation,

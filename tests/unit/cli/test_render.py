@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cas.cli.render import Console, to_json
+from cas.cli.render import Console, color_asked_for, to_json
 from cas.errors import RefusedError
 from cas.model.entry import Entry, EntryKind
 from cas.model.ids import FileHash
@@ -68,7 +68,9 @@ class Terminal(io.StringIO):
         (None, {"NO_COLOR": "1"}, False),
         (None, {"NO_COLOR": ""}, True),
         (None, {"TERM": "dumb"}, False),
-        (False, {}, False),
+        (None, {"CLICOLOR": "0"}, False),
+        (False, {"FORCE_COLOR": "1"}, False),
+        (True, {"NO_COLOR": "1"}, True),
     ],
 )
 def test_colours_follow_the_terminal_and_no_color(color, environ, expected):
@@ -76,9 +78,34 @@ def test_colours_follow_the_terminal_and_no_color(color, environ, expected):
     assert Console(color=color, environ=environ).colors(Terminal()) is expected
 
 
-def test_a_pipe_gets_no_colours():
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "0"}, False),
+        ({"CLICOLOR_FORCE": "1"}, True),
+        ({"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_a_pipe_gets_no_colours_unless_they_are_forced(environ, expected):
     """What is not a terminal gets plain text."""
-    assert Console().colors(io.StringIO()) is False
+    assert Console(environ=environ).colors(io.StringIO()) is expected
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["log", "--color", "always"], True),
+        (["log", "--color=never"], False),
+        (["log", "--color"], None),
+        (["--no-color", "log", "--color=always"], False),
+        (["log"], None),
+    ],
+)
+def test_an_error_knows_its_colours_before_the_words_are_parsed(words, asked):
+    """Also if it is about these very words."""
+    assert color_asked_for(words) is asked
 
 
 def test_nothing_is_changed_where_nobody_can_be_asked():

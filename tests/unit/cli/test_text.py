@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cas.cli.text import display_width, escape, format_table, format_totals
+from cas.cli.text import display_width, escape, fit_widths, format_table, format_totals
 from cas.model.entry import Totals
 
 
@@ -46,3 +46,16 @@ def test_totals_name_only_what_there_is():
     totals = Totals(files=1, symlinks=0, directories=2, externals=0, size=2048)
 
     assert format_totals(totals) == "1 file, 2 empty folders, 2.0 KiB"
+
+
+def test_a_table_fits_a_width_by_its_widest_columns():
+    """They give evenly, wide letters count twice, and what is short stays whole."""
+    lines = format_table(["A", "B", "C"], [["x" * 40, "漢字" * 20, "short"]], width=40)
+
+    assert lines[1] == "xxxxxxxxxxxxxx…  漢字漢字漢字漢…   short"
+    assert fit_widths([10, 40, 30, 5], 60) == [10, 22, 23, 5]
+
+
+def test_columns_that_are_narrow_are_never_cut():
+    """A terminal too narrow for anything gets lines that are too long."""
+    assert fit_widths([8, 5, 9], 3) == [8, 5, 8]
