@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from cas.filesystem import CasFileSystem
-    from cas.model.entry import Entry, EntryKind, Totals
+    from cas.model.entry import Entry, EntryKind, EntryList, Totals
     from cas.model.progress import Cancel, Cancelled, Progress, ProgressSink
     from cas.opening import StoreOptions
     from cas.operations.brakes import Brake, BrakeKind
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from cas.operations.explain import ExplainedBlob, Explanation, KeepingVersion
     from cas.operations.holes import Hole
     from cas.operations.keep_rules import KeepRules
+    from cas.operations.list_tree import Folder, TreeOptions
     from cas.operations.measure_blobs import ArtifactBlobs, BlobUsage, VersionBlobs
     from cas.operations.measure_usage import ArtifactUsage, Usage, VersionUsage
     from cas.operations.move_alias import AliasMove
@@ -104,7 +105,7 @@ _MODULES = {
         "UnsupportedError",
     ),
     "cas.filesystem": ("CasFileSystem",),
-    "cas.model.entry": ("Entry", "EntryKind", "Totals"),
+    "cas.model.entry": ("Entry", "EntryKind", "EntryList", "Totals"),
     "cas.model.progress": ("Cancel", "Cancelled", "Progress", "ProgressSink"),
     "cas.opening": ("StoreOptions",),
     "cas.operations.brakes": ("Brake", "BrakeKind"),
@@ -169,6 +170,7 @@ _MODULES = {
         "Trashed",
     ),
     "cas.operations.keep_rules": ("KeepRules",),
+    "cas.operations.list_tree": ("Folder", "TreeOptions"),
     "cas.operations.prune": (
         "JudgedVersion",
         "PruneOutcome",
@@ -229,10 +231,12 @@ __all__ = [
     "DueVersion",
     "Entry",
     "EntryKind",
+    "EntryList",
     "ErrorCode",
     "Expiry",
     "ExplainedBlob",
     "Explanation",
+    "Folder",
     "GetOptions",
     "GetOutcome",
     "Hole",
@@ -276,6 +280,7 @@ __all__ = [
     "StoreOptions",
     "Totals",
     "Trashed",
+    "TreeOptions",
     "UnknownKey",
     "UnsupportedError",
     "Usage",

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.format.version import Lineage, VersionRecord
-from cas.model.entry import Entry, EntryKind, Totals, path_to_bytes, path_to_text
+from cas.model.entry import Entry, EntryKind, EntryList, Totals, path_to_bytes, path_to_text
 from cas.model.ids import VersionDigest
 from cas.objects.parts import StoreParts
 from cas.operations.get import get
@@ -20,6 +20,9 @@ from cas.operations.outcomes import GetOptions, GetOutcome
 from cas.operations.pinned import PinnedVersion
 from cas.operations.read_file import open_content
 from cas.transfer.reading import open_buffered
+
+if TYPE_CHECKING:
+    from cas.operations.list_tree import Folder, TreeOptions
 
 
 class _Opened(Protocol):
@@ -208,7 +211,7 @@ class Version(Mapping[str, Entry]):
             tree.setdefault(parent, ({}, []))[0][name] = None
             folder = parent
 
-    def glob(self, pattern: str) -> list[Entry]:
+    def glob(self, pattern: str) -> EntryList:
         """Return the files and links that fit a pattern.
 
         `*`, `?` and `[...]` stay in a folder; `**` stands for any number of folders.
@@ -220,11 +223,32 @@ class Version(Mapping[str, Entry]):
             raise InvalidInputError("the pattern is empty", code=ErrorCode.INVALID_OPTION)
         fits = re.compile(_glob_expression(pattern.strip("/")), re.DOTALL)
         fixed = re.split(r"[*?\[]", pattern.strip("/"))[0].rpartition("/")[0]
-        return [
+        return EntryList(
             entry
             for entry in self.entries(fixed)
             if entry.kind is not EntryKind.DIRECTORY and fits.fullmatch(entry.path)
-        ]
+        )
+
+    def tree(self, path: str = "", options: TreeOptions | None = None) -> Folder:
+        """Return a folder with its sub-folders and entries, and how much lies below each.
+
+        Reads every page that holds something below it, and what lies deeper than
+        `options.depth` is counted without being looked at one by one.
+
+        Raises:
+            NotFoundError: there is no such folder.
+        """
+        from cas.operations.list_tree import TreeOptions, list_tree  # as for pins
+
+        at = path_to_bytes(path.strip("/"))
+        found = list_tree(self._pages, at, options or TreeOptions())
+        if at and not (found.files or found.others or self.is_dir(path)):
+            raise NotFoundError(
+                f"{self.ref} has no folder {path!r}",
+                code=ErrorCode.PATH_NOT_FOUND,
+                hint=f"cas ls {self.ref} lists what it has",
+            )
+        return found
 
     # -- reading
 
@@ -301,6 +325,13 @@ class Version(Mapping[str, Entry]):
 
     def __repr__(self) -> str:
         return f"<Version {self.ref} {self.digest.short}>"
+
+    def _repr_html_(self) -> str | None:
+        # Here, as in all methods of this name: only a notebook needs these modules.
+        from cas.model.html import show_or_nothing
+        from cas.operations.notebook import version_card
+
+        return show_or_nothing(lambda: version_card(self._pinned))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self._store, self.ref, self.digest)

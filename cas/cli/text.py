@@ -1,46 +1,29 @@
-"""Text for people: escaped names, times, tables. Pure."""
+"""Text for people: times, totals, tables. Pure."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cas.model.escaping import escape
 from cas.model.units import format_count, format_size
 
 if TYPE_CHECKING:
     from cas.model.entry import Totals
 
-# What can move the cursor, hide text or turn its direction: controls, bidirectional marks, line
-# separators, invisible operators, tags, and the surrogates that stand for bytes that are not UTF-8.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
+__all__ = [
+    "display_width",
+    "escape",
+    "fit_widths",
+    "format_table",
+    "format_time",
+    "format_totals",
+    "shorten",
+]
+
 _LEAST_COLUMN = 8  # narrower ones tell nothing
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def escape(text: str) -> str:
-    r"""Return `text` on one line, with everything that could deceive a terminal made visible.
-
-    A byte that is not UTF-8 becomes `\xff`, other characters `\x1b`, `\u202e` and so on.
-    """
-    return _UNSAFE.sub(_escape_one, text)
-
-
-def _escape_one(match: re.Match[str]) -> str:
-    character = match.group()
-    code = ord(character)
-    if character in _SHORT:
-        return _SHORT[character]
-    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: the byte itself
-        return f"\\x{code - 0xDC00:02x}"
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def format_time(time_ns: int) -> str:

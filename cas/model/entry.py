@@ -38,6 +38,23 @@ class Entry:
     hash: FileHash | None = None
     target: str | None = None
 
+    def _repr_html_(self) -> str | None:
+        # Only a notebook needs this module.
+        from cas.model.html import show_or_nothing
+        from cas.model.html_entries import entry_card
+
+        return show_or_nothing(lambda: entry_card(self))
+
+
+class EntryList(list[Entry]):
+    """A list that a notebook shows as a table."""
+
+    def _repr_html_(self) -> str | None:
+        from cas.model.html import show_or_nothing
+        from cas.model.html_entries import entries_table
+
+        return show_or_nothing(lambda: entries_table(self))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:

@@ -66,6 +66,13 @@ class Diff:
         """Bytes of modified files, as they are on the new side."""
         return sum(change.new_size or 0 for change in self.modified)
 
+    def _repr_html_(self) -> str | None:
+        # Here, as in all methods of this name: only a notebook needs these modules.
+        from cas.model.html import show_or_nothing
+        from cas.operations.notebook import diff_card
+
+        return show_or_nothing(lambda: diff_card(self))
+
 
 def diff_versions(old: PinnedVersion, new: PinnedVersion, *, renames: bool = True) -> Diff:
     """Compare two versions, reading only the pages that they do not share."""

@@ -100,6 +100,13 @@ class PutOutcome:
         """The version as a reference: `name:v4`."""
         return f"{self.artifact}:v{self.number}"
 
+    def _repr_html_(self) -> str | None:
+        # Here, as in all methods of this name: only a notebook needs these modules.
+        from cas.model.html import show_or_nothing
+        from cas.operations.notebook import put_card
+
+        return show_or_nothing(lambda: put_card(self))
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
@@ -189,3 +196,10 @@ class GetOutcome:
     skipped: tuple[SkippedFile, ...]
     seconds: float
     holes: tuple[Hole, ...] = ()
+
+    def _repr_html_(self) -> str | None:
+        # Here, as in all methods of this name: only a notebook needs these modules.
+        from cas.model.html import show_or_nothing
+        from cas.operations.notebook import get_card
+
+        return show_or_nothing(lambda: get_card(self))

@@ -72,16 +72,38 @@ class VersionSummary:
     expires_ns: int | None = None
 
 
-def show_artifacts(parts: StoreParts) -> list[ArtifactSummary]:
+class ArtifactList(list[ArtifactSummary]):
+    """A list that a notebook shows as a table."""
+
+    def _repr_html_(self) -> str | None:
+        # Here, as in all methods of this name: only a notebook needs these modules.
+        from cas.model.html import show_or_nothing
+        from cas.operations.notebook import artifacts_table
+
+        return show_or_nothing(lambda: artifacts_table(self))
+
+
+class VersionList(list[VersionSummary]):
+    """A list that a notebook shows as a table."""
+
+    def _repr_html_(self) -> str | None:
+        # Here, as in all methods of this name: only a notebook needs these modules.
+        from cas.model.html import show_or_nothing
+        from cas.operations.notebook import versions_table
+
+        return show_or_nothing(lambda: versions_table(self))
+
+
+def show_artifacts(parts: StoreParts) -> ArtifactList:
     """Return the artifacts that have a version or had one, by name."""
     names = list_artifacts(parts.backend)
     found = map_side_by_side(parts, lambda name: _summarize(parts, name), names)
-    return [summary for summary in found if summary is not None]
+    return ArtifactList(summary for summary in found if summary is not None)
 
 
 def show_versions(
     parts: StoreParts, artifact: ArtifactName, *, include_hidden: bool
-) -> list[VersionSummary]:
+) -> VersionList:
     """Return the versions of an artifact, the newest first.
 
     Raises:
@@ -96,7 +118,8 @@ def show_versions(
         lambda number: summarize_version(parts, listing, number, aliases),
         listing.newest_first(),
     )
-    return [one for one in summaries if include_hidden or one.state in ("live", "damaged")]
+    shown = ("live", "damaged")
+    return VersionList(one for one in summaries if include_hidden or one.state in shown)
 
 
 def live_aliases(parts: StoreParts, artifact: ArtifactName) -> dict[str, int]:
