@@ -53,17 +53,11 @@ def iter_below(place: VersionPlace, depth: int | None) -> Iterator[Details]:
     if depth is None:
         yield from _iter_all(place)
     else:
-        yield from _iter_levels(place, path_to_bytes(place.inner), depth)
-
-
-def _iter_levels(place: VersionPlace, folder: bytes, depth: int) -> Iterator[Details]:
-    for child in iter_children(place.version.pages, folder):
-        if not child.is_folder:
-            yield _entry(place, child.page, child.row)
-            continue
-        yield _folder(place, path_to_text(child.path))
-        if depth > 1:
-            yield from _iter_levels(place, child.path, depth - 1)
+        for child in iter_children(place.version.pages, path_to_bytes(place.inner), depth):
+            if child.entry is None:
+                yield _folder(place, path_to_text(child.path))
+            else:
+                yield _entry(place, *child.entry)
 
 
 def _iter_all(place: VersionPlace) -> Iterator[Details]:

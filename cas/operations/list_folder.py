@@ -1,12 +1,13 @@
-"""What lies right below a folder of a version, without reading what lies deeper."""
+"""What lies below a folder of a version, level by level, without reading what lies deeper."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
-from cas.format.manifest import Page, find_page
+from cas.format.manifest import Page, Root, find_page
 from cas.operations.version_pages import VersionPages
 
 # The byte after "/": before it stands all that lies below a folder, behind it what does not.
@@ -15,45 +16,91 @@ _AFTER_SLASH = b"0"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Child:
-    """A path right below a folder: the page and row of its entry, or of the first one below it."""
+    """A path below a folder, and the page and row of its entry; None for a folder that has none of
+    its own, as those do in which something lies.
+    """
 
     path: bytes
-    page: Page
-    row: int
+    entry: tuple[Page, int] | None = None
 
     @property
     def is_folder(self) -> bool:
-        """Whether it stands for the entries below it, and has none of its own."""
-        return self.page.paths[self.row] != self.path
+        """Whether it stands for the entries below it."""
+        return self.entry is None
 
 
-def iter_children(pages: VersionPages, folder: bytes) -> Iterator[Child]:
-    """Yield what lies right below a folder, in path order; nothing if there is no such folder.
+def iter_children(pages: VersionPages, folder: bytes, depth: int = 1) -> Iterator[Child]:
+    """Yield what lies up to `depth` levels below a folder, in path order, each folder before what
+    lies in it; nothing if there is no such folder.
 
-    What lies below a sub-folder is passed over, so that the top of a version of millions of files
-    is listed from as many pages as it has sub-folders.
+    What lies deeper is passed over, so that the top of a version of millions of files is listed
+    from as many pages as it has sub-folders.
     """
     prefix = folder + b"/" if folder else b""
+    begun: list[bytes] = []  # the folders in which the last path lay
     wanted = prefix  # nothing before this is of interest
-    root = pages.root
-    number = max(0, find_page(root, wanted))
-    while number < len(root.page_ids):
-        page = pages.page(number)
-        row = bisect_left(page.paths, wanted)
-        while row < len(page.paths):
-            path = page.paths[row]
+    for page, paths in _iter_paths(pages, prefix, depth):
+        row = bisect_left(paths, wanted)
+        while row < len(paths):
+            path = paths[row]
             if not path.startswith(prefix):
                 return
-            name, slash, _ = path[len(prefix) :].partition(b"/")
-            yield Child(prefix + name, page, row)
-            if slash:
-                wanted = prefix + name + _AFTER_SLASH
-                row = bisect_left(page.paths, wanted, row)
-            else:
+            above = path[len(prefix) :].split(b"/", depth)[:-1]
+            for count in range(_count_common(begun, above) + 1, len(above) + 1):
+                yield Child(prefix + b"/".join(above[:count]))
+            begun = above
+            if len(above) < depth and page is not None:
+                yield Child(path, (page, row))
                 row += 1
-        number = max(number + 1, find_page(root, wanted))
+            else:
+                wanted = prefix + b"/".join(above) + _AFTER_SLASH
+                row = bisect_left(paths, wanted, row)
 
 
 def is_folder(pages: VersionPages, path: bytes) -> bool:
     """Tell whether anything lies below a path."""
     return not path or next(iter_children(pages, path), None) is not None
+
+
+def _iter_paths(
+    pages: VersionPages, prefix: bytes, depth: int
+) -> Iterator[tuple[Page | None, list[bytes]]]:
+    """Yield each page that may hold what lies below a folder, with its paths; of one that holds
+    only what lies too deep, no page, and its first path, which the root has.
+    """
+    root = pages.root
+    numbers = _pages_below(root, prefix)
+    passed = {number for number in numbers if _lies_deeper(root, number, prefix, depth)}
+    read = pages.iter_numbered([number for number in numbers if number not in passed])
+    for number in numbers:
+        if number in passed:
+            yield None, [root.first_paths[number]]
+        else:
+            page = next(read)
+            yield page, page.paths
+
+
+def _pages_below(root: Root, prefix: bytes) -> range:
+    first = max(0, find_page(root, prefix))
+    if not prefix:
+        return range(first, len(root.page_ids))
+    return range(first, find_page(root, prefix[:-1] + _AFTER_SLASH) + 1)
+
+
+def _lies_deeper(root: Root, number: int, prefix: bytes, depth: int) -> bool:
+    """Tell whether the first path of a page, and that of the next one, lie in one folder that is
+    `depth` levels below: so do all that stand between.
+    """
+    folders = []
+    for path in root.first_paths[number : number + 2]:
+        parts = path[len(prefix) :].split(b"/", depth)
+        if not path.startswith(prefix) or len(parts) <= depth:
+            return False
+        folders.append(parts[:depth])
+    return len(folders) == 2 and folders[0] == folders[1]
+
+
+def _count_common(some: list[bytes], others: list[bytes]) -> int:
+    """Return how many elements two lists have in common at their beginnings."""
+    pairs = zip(some, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

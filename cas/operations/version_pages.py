@@ -155,9 +155,15 @@ class VersionPages:
             stop == first or not prefix or root.first_paths[stop] < prefix + b"0"
         ):
             stop += 1
-        if first < stop:
-            yield self.page(first)
-            yield from self._pages_ahead(range(first + 1, stop))
+        yield from self.iter_numbered(range(first, stop))
+
+    def iter_numbered(self, numbers: Sequence[int]) -> Iterator[Page]:
+        """Yield pages in this order: the first alone, since many want no more, then several at
+        once.
+        """
+        if numbers:
+            yield self.page(numbers[0])
+            yield from self._pages_ahead(numbers[1:])
 
     def _pages_ahead(self, numbers: Sequence[int]) -> Iterator[Page]:
         """Yield pages in order; where requests take time, several are under way at once."""
