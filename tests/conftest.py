@@ -9,6 +9,14 @@ import os
 
 from hypothesis import settings
 
+
+def pytest_addoption(parser):
+    """Add what `tools/check --all` says, which has installed them."""
+    parser.addoption(
+        "--need-clients", action="store_true", help="a test of a client that is skipped fails"
+    )
+
+
 pytest_plugins = ["servers.fixtures"]
 
 settings.register_profile("default", deadline=None)

@@ -9,6 +9,16 @@ import cas
 from cas.filesystem import CasFileSystem
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Where all clients are installed, one that cannot be imported is a failure."""
+    report = yield
+    if report.skipped and item.config.getoption("--need-clients"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped: {call.excinfo.value}"
+    return report
+
+
 @pytest.fixture(autouse=True)
 def _in_force(tmp_path, monkeypatch):
     """`cas://` is known however cas was installed, and nothing of the user's counts."""

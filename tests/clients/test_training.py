@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
+from loaded_samples import Samples, load_all
 
 import cas
 from cas.testing.corpora import random_content
@@ -14,24 +18,10 @@ from cas.testing.corpora import random_content
 pytestmark = [pytest.mark.clients, pytest.mark.filterwarnings("default")]
 
 
-class Samples:
-    """A data set of files, as PyTorch wants one: by number, and picklable."""
-
-    def __init__(self, fs, folder):
-        self.fs = fs
-        self.paths = fs.find(folder)
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, number):
-        return number, sum(self.fs.cat_file(self.paths[number]))
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_loader_reads_with_workers(put, options, method):
     """Those that are forked after the parent has read, and those that begin anew."""
-    data = pytest.importorskip("torch.utils.data")
+    pytest.importorskip("torch")
     contents = [random_content(n, 5000) for n in range(64)]
 
     def fill(folder):
@@ -42,8 +32,7 @@ def test_a_loader_reads_with_workers(put, options, method):
     samples = Samples(cas.CasFileSystem(**options), "data")
     assert samples[0][1] == sum(contents[0])
 
-    loader = data.DataLoader(samples, 8, num_workers=2, multiprocessing_context=method)
-    found = {int(n): int(total) for batch in loader for n, total in zip(*batch, strict=True)}
+    found = load_all(samples, method)
 
     assert found == {number: sum(content) for number, content in enumerate(contents)}
 
@@ -147,3 +136,21 @@ def test_paths_of_universal_pathlib(put, options):
     assert not (path / "no").exists()
     with pytest.raises(PermissionError):
         (path / "new").write_text("x")
+
+
+def test_an_installed_package_is_found_by_its_entry_points():
+    """A new process that imports nothing of cas has the filesystem and its paths."""
+    pytest.importorskip("upath")
+    try:
+        metadata.distribution("cas-store")
+    except metadata.PackageNotFoundError:
+        pytest.skip("cas is imported from a folder, not installed")
+    program = (
+        "import fsspec, upath.registry;"
+        "print(fsspec.get_filesystem_class('cas').__name__,"
+        " upath.registry.get_upath_class('cas').__name__)"
+    )
+
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert told.stdout == "CasFileSystem CasPath\n"
