@@ -46,7 +46,7 @@ def iter_children(pages: VersionPages, folder: bytes, depth: int = 1) -> Iterato
             if not path.startswith(prefix):
                 return
             above = path[len(prefix) :].split(b"/", depth)[:-1]
-            for count in range(_count_common(begun, above) + 1, len(above) + 1):
+            for count in range(_count_shared(begun, above) + 1, len(above) + 1):
                 yield Child(prefix + b"/".join(above[:count]))
             begun = above
             if len(above) < depth and page is not None:
@@ -100,7 +100,7 @@ def _lies_deeper(root: Root, number: int, prefix: bytes, depth: int) -> bool:
     return len(folders) == 2 and folders[0] == folders[1]
 
 
-def _count_common(some: list[bytes], others: list[bytes]) -> int:
+def _count_shared(some: list[bytes], others: list[bytes]) -> int:
     """Return how many elements two lists have in common at their beginnings."""
     pairs = zip(some, others, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
