@@ -244,13 +244,14 @@ def _read_top(pages: VersionPages) -> tuple[list[Row], str]:
         return rows[:MOST_CHILDREN], f"… and {rest:,} more" if rest > 0 else ""
     rows, seen = [], set()
     for child in iter_children(pages, b""):
-        seen.add(id(child.page))
+        if child.entry is not None:
+            seen.add(id(child.entry[0]))
         if len(rows) == MOST_CHILDREN or len(seen) > FEW_PAGES:
             return rows, "… and more"
-        if child.is_folder:
+        if child.entry is None:
             rows.append((code(f"{path_to_text(child.path)}/"), ""))
         else:
-            entry = page_entry(child.page, child.row)
+            entry = page_entry(*child.entry)
             rows.append((code(entry.path), _size_of(entry.kind, entry.size)))
     return rows, ""
 
