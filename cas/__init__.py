@@ -85,6 +85,8 @@ if TYPE_CHECKING:
     )
     from cas.shortcuts import get, open, put
     from cas.store import Store
+    from cas.tensors.mapping import Tensors
+    from cas.tensors.stored_tensor import StoredTensor
     from cas.transfer.tree import SkippedFile
     from cas.version import Version
 
@@ -190,6 +192,8 @@ _MODULES = {
     ),
     "cas.shortcuts": ("get", "open", "put"),
     "cas.store": ("Store",),
+    "cas.tensors.mapping": ("Tensors",),
+    "cas.tensors.stored_tensor": ("StoredTensor",),
     "cas.transfer.tree": ("SkippedFile",),
     "cas.version": ("Version",),
 }
@@ -278,6 +282,8 @@ __all__ = [
     "Space",
     "Store",
     "StoreOptions",
+    "StoredTensor",
+    "Tensors",
     "Totals",
     "Trashed",
     "TreeOptions",

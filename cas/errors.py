@@ -50,6 +50,7 @@ class ErrorCode(StrEnum):
     THROTTLED = "throttled"
     STALLED = "stalled"
     MISSING_GUARANTEE = "missing-guarantee"
+    MALFORMED_FILE = "malformed-file"
 
 
 class CasError(Exception):

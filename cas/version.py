@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.format.version import Lineage, VersionRecord
@@ -23,6 +23,7 @@ from cas.transfer.reading import open_buffered
 
 if TYPE_CHECKING:
     from cas.operations.list_tree import Folder, TreeOptions
+    from cas.tensors.mapping import Tensors
 
 
 class _Opened(Protocol):
@@ -269,6 +270,25 @@ class Version(Mapping[str, Entry]):
             NotFoundError: there is no such file.
         """
         return open_buffered(open_content(self._store.parts, self._pinned, path), path)
+
+    def tensors(self, path: str = "", *, framework: Literal["numpy", "torch"] = "numpy") -> Tensors:
+        """Return the tensors of a file by name; only headers are read, until one is asked for.
+
+        Args:
+            path: a safetensors, `.npy`, `.npz` or GGUF file; a folder of them, or a
+                `*.safetensors.index.json`, is all its shards as one mapping.
+            framework: what arrays are made with; `torch` needs PyTorch.
+
+        Raises:
+            NotFoundError: there is no such file.
+            InvalidInputError: it is not as its format asks for.
+            UnsupportedError: it is pickled, or has what is not read here.
+            CorruptionError: the store has other bytes than it must.
+        """
+        # Most who read versions read no tensors.
+        from cas.operations.read_tensors import read_tensors
+
+        return read_tensors(self._store.parts, self._pinned, path, framework)
 
     @contextmanager
     def pinned(self) -> Iterator[Version]:

@@ -19,6 +19,8 @@ from cas.transfer.gathering import check_placements, decode_read
 from cas.transfer.plan import Placement, Read, ReadLimits, plan_reads
 from cas.transfer.reading import FileContent
 
+Buffer = bytearray | memoryview
+
 
 @dataclass(frozen=True, slots=True)
 class WantedRange:
@@ -60,22 +62,36 @@ def read_ranges(wanted: Sequence[WantedRange], tools: RangeTools) -> list[bytes 
     Ranges that lie near each other in a blob are fetched by one read, and what several ranges need
     is fetched once. A read that fails does so for all ranges that it was for.
     """
-    reading = _Reading(wanted, tools)
+    buffers = [bytearray(max(0, one.stop - one.start)) for one in wanted]
+    failed = fill_ranges(wanted, buffers, tools)
+    return [failed.get(at) or bytes(buffer) for at, buffer in enumerate(buffers)]
+
+
+def fill_ranges(
+    wanted: Sequence[WantedRange], buffers: Sequence[Buffer], tools: RangeTools
+) -> dict[int, CasError]:
+    """Read ranges as `read_ranges` does, each into a buffer of its length that holds zeros.
+
+    Returns:
+        What went wrong, by the number of the range; the contents of its buffer are then unknown.
+    """
+    reading = _Reading(wanted, buffers, tools)
     with ThreadPoolExecutor(tools.threads, thread_name_prefix="cas-ranges") as pool:
         reading.run(pool)
-    failed = reading.failed
-    return [failed.get(at) or bytes(buffer) for at, buffer in enumerate(reading.buffers)]
+    return reading.failed
 
 
 class _Reading:
     """The state of one call. Threads fetch; the one that called plans and waits."""
 
-    def __init__(self, wanted: Sequence[WantedRange], tools: RangeTools) -> None:
+    def __init__(
+        self, wanted: Sequence[WantedRange], buffers: Sequence[Buffer], tools: RangeTools
+    ) -> None:
         self._tools = tools
         self._budget = MemoryBudget(tools.memory_bytes)
         self._window: deque[tuple[Read, Future[None]]] = deque()
         self._parts: dict[BlobRef, list[_Part]] = {}
-        self.buffers = [_buffer_of(one) for one in wanted]
+        self._buffers = buffers
         self.failed: dict[int, CasError] = {}
         for number, one in enumerate(wanted):
             self._add(number, one)
@@ -99,7 +115,10 @@ class _Reading:
 
     def _add(self, number: int, wanted: WantedRange) -> None:
         content = wanted.content
-        if content.inline is not None or wanted.start >= wanted.stop:
+        if wanted.start >= wanted.stop:
+            return
+        if content.inline is not None:
+            self._buffers[number][:] = content.inline[wanted.start : wanted.stop]
             return
         at = bisect_right(content.starts, wanted.start) - 1
         while at < len(content.extents) and content.starts[at] < wanted.stop:
@@ -128,14 +147,7 @@ class _Reading:
             lambda content: decode_read(ref, table, read, memoryview(content)),
         )
         for one in read.placements:
-            _copy(table, raws, one, self.buffers[one.file])
-
-
-def _buffer_of(wanted: WantedRange) -> bytearray:
-    inline = wanted.content.inline
-    if inline is not None:
-        return bytearray(inline[wanted.start : wanted.stop])
-    return bytearray(max(0, wanted.stop - wanted.start))
+            _copy(table, raws, one, self._buffers[one.file])
 
 
 def _placements(ref: BlobRef, table: BlobTable, parts: Sequence[_Part]) -> list[Placement]:
@@ -162,7 +174,7 @@ def _placements(ref: BlobRef, table: BlobTable, parts: Sequence[_Part]) -> list[
 
 
 def _copy(
-    table: BlobTable, raws: dict[int, memoryview], placement: Placement, buffer: bytearray
+    table: BlobTable, raws: dict[int, memoryview], placement: Placement, buffer: Buffer
 ) -> None:
     """Copy the chunks of a placement to where the range has them, as far as they lie in it."""
     offset, row = placement.offset, placement.first

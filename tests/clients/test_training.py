@@ -154,3 +154,43 @@ def test_an_installed_package_is_found_by_its_entry_points():
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
     assert told.stdout == "CasFileSystem CasPath\n"
+
+
+TORCH_TYPES = ["float32", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64", "bool", "complex64"]
+
+
+def test_versions_give_tensors_of_torch(put, store):
+    """What `safetensors.torch` wrote: every type, scalars, shards; writable, on their own memory."""
+    torch = pytest.importorskip("torch")
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    tensors = {
+        name: torch.arange(600).reshape(20, 30).remainder(7).to(getattr(torch, name))
+        for name in TORCH_TYPES
+    }
+    tensors |= {"scalar": torch.tensor(2.5), "empty": torch.zeros(0, 4)}
+
+    def fill(folder):
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        np.save(folder / "order.npy", np.asfortranarray(np.arange(6, dtype=">i4").reshape(2, 3)))
+        torch.save(tensors, folder / "model.pt")
+
+    put(fill)
+    version = store.version("data")
+
+    found = version.tensors("model.safetensors", framework="torch")
+    order = version.tensors("order.npy", framework="torch")["order"]
+
+    assert found.metadata == {"format": "pt"}
+    assert set(found) == set(tensors)
+    for name, tensor in found.load().items():
+        assert tensor.dtype == tensors[name].dtype
+        assert tensor.shape == tensors[name].shape
+        assert torch.equal(
+            tensor.view(-1).view(torch.uint8), tensors[name].view(-1).view(torch.uint8)
+        )
+    assert torch.equal(found.get_slice("bfloat16")[3:5, 1:], tensors["bfloat16"][3:5, 1:])
+    assert order.tolist() == [[0, 1, 2], [3, 4, 5]]
+    found["float32"].zero_()
+    assert torch.equal(found["float32"], tensors["float32"])
+    with pytest.raises(cas.UnsupportedError, match="pickled"):
+        version.tensors("model.pt")

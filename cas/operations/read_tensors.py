@@ -1,0 +1,85 @@
+"""The files of a version as tensors are read from them: by range, many ranges by one plan."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from cas.model.entry import EntryKind, path_to_bytes
+from cas.objects.parts import StoreParts
+from cas.operations.pinned import PinnedVersion
+from cas.operations.read_file import open_content
+from cas.tensors.mapping import Tensors
+from cas.tensors.range_reader import FilePart, FileReader
+from cas.tensors.shards import open_tensors
+from cas.transfer.plan import limits_of
+from cas.transfer.ranges import RangeTools, WantedRange, fill_ranges
+from cas.transfer.reading import ContentReader
+
+
+def read_tensors(parts: StoreParts, version: PinnedVersion, path: str, framework: str) -> Tensors:
+    """Return the tensors of a file, folder or index of shards; raises as `open_tensors` does."""
+    return open_tensors(VersionFiles(parts, version), path.strip("/"), framework)
+
+
+class VersionFiles:
+    """The files of a version, each opened once. See `TensorFiles`. Thread-safe."""
+
+    def __init__(self, parts: StoreParts, version: PinnedVersion) -> None:
+        self._parts = parts
+        self._version = version
+        self._lock = threading.Lock()
+        self._readers: dict[str, ContentReader] = {}
+
+    def open(self, path: str) -> VersionFile:
+        """Return a reader of a file; links inside the version are followed."""
+        return VersionFile(self, path, self.reader(path))
+
+    def reader(self, path: str) -> ContentReader:
+        """Return a reader of a file that knows where its bytes lie."""
+        with self._lock:
+            reader = self._readers.get(path)
+        if reader is None:
+            reader = open_content(self._parts, self._version, path)
+            with self._lock:
+                reader = self._readers.setdefault(path, reader)
+        return reader
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether a path is a folder."""
+        for entry in self._version.pages.iter_entries(path_to_bytes(path)):
+            return entry.path != path or entry.kind is EntryKind.DIRECTORY
+        return not path
+
+    def list(self, folder: str) -> list[str]:
+        """Return the paths of the files and links that lie directly in a folder."""
+        below = f"{folder}/" if folder else ""
+        return [
+            entry.path
+            for entry in self._version.pages.iter_entries(path_to_bytes(folder))
+            if entry.kind is not EntryKind.DIRECTORY and "/" not in entry.path[len(below) :]
+        ]
+
+    def fill(self, parts: Sequence[FilePart]) -> None:
+        """Read many ranges of many files, by one plan."""
+        wanted = [WantedRange(self.reader(one.path).content, one.start, one.stop) for one in parts]
+        limits = limits_of(self._parts.backend.capabilities)
+        threads = max(self._parts.jobs, limits.in_flight)
+        tools = RangeTools(self._parts.tables, limits, threads, self._parts.memory_bytes)
+        failed = fill_ranges(wanted, [one.buffer for one in parts], tools)
+        for number in failed:
+            # Once more by itself: the file may have been moved, or only a neighbour be damaged.
+            one = parts[number]
+            one.buffer[:] = self.reader(one.path).read(one.start, one.stop)
+
+
+class VersionFile(FileReader):
+    """One of them. See `RangeReader`."""
+
+    def __init__(self, files: VersionFiles, path: str, reader: ContentReader) -> None:
+        super().__init__(files, path, reader.size)
+        self._reader = reader
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return bytes `start` to `stop`; what is near them is kept for the next such read."""
+        return self._reader.read(start, stop)
