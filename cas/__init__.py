@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cas.operations.delete import Deletion
     from cas.operations.diagnosis import Check, CheckState, DiagnoseOptions, Diagnosis, Role
     from cas.operations.diff import Change, Diff
+    from cas.operations.diff_tensors import TensorChange, TensorDiff, TensorFileDiff
     from cas.operations.expire import Expiry
     from cas.operations.explain import ExplainedBlob, Explanation, KeepingVersion
     from cas.operations.holes import Hole
@@ -130,6 +131,7 @@ _MODULES = {
     "cas.operations.delete": ("Deletion",),
     "cas.operations.diagnosis": ("Check", "CheckState", "DiagnoseOptions", "Diagnosis", "Role"),
     "cas.operations.diff": ("Change", "Diff"),
+    "cas.operations.diff_tensors": ("TensorChange", "TensorDiff", "TensorFileDiff"),
     "cas.operations.measure_blobs": (
         "ArtifactBlobs",
         "BlobUsage",
@@ -283,6 +285,9 @@ __all__ = [
     "Store",
     "StoreOptions",
     "StoredTensor",
+    "TensorChange",
+    "TensorDiff",
+    "TensorFileDiff",
     "Tensors",
     "Totals",
     "Trashed",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
     from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
     from cas.operations.diff import Diff
+    from cas.operations.diff_tensors import TensorDiff
     from cas.operations.outcomes import GetOutcome, PutOutcome, PutPlan
     from cas.operations.show_history import ArtifactSummary, VersionSummary
     from cas.version import Version
@@ -391,6 +392,34 @@ class Store(Upkeep):
         before = pin_version(self._parts, Ref.parse(old))
         after = pin_version(self._parts, Ref.parse(new))
         return diff_versions(before, after, renames=renames)
+
+    def diff_tensors(
+        self, old: str, new: str, *, path: str = "", renames: bool = True
+    ) -> TensorDiff:
+        """Compare the tensors of two versions, or of what is at or below a path in them, reading
+        only what differs.
+
+        Raises:
+            NotFoundError: there is no such version.
+            CorruptionError: the store has other bytes than it must.
+        """
+        from cas.operations.diff_tensors import diff_version_tensors
+
+        before = pin_version(self._parts, Ref.parse(old))
+        after = pin_version(self._parts, Ref.parse(new))
+        return diff_version_tensors(self._parts, before, after, path, renames=renames)
+
+    def diff_folder_tensors(self, old: str, folder: PathLike, *, path: str = "") -> TensorDiff:
+        """Compare the tensors of a version with those of a local folder, which is the new side.
+
+        Raises:
+            NotFoundError: there is no such version or folder.
+            UnsupportedError: the folder is a URL.
+        """
+        from cas.operations.diff_tensors import diff_folder_tensors
+
+        pinned = pin_version(self._parts, Ref.parse(old))
+        return diff_folder_tensors(self._parts, pinned, os.fspath(folder), path)
 
     def diff_folder(
         self,

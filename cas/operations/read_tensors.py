@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from cas.model.entry import EntryKind, path_to_bytes
 from cas.objects.parts import StoreParts
 from cas.operations.pinned import PinnedVersion
-from cas.operations.read_file import open_content
+from cas.operations.read_file import find_file, open_content
+from cas.operations.version_pages import file_content
+from cas.tensors.chunk_spans import FileChunks, chunks_of
 from cas.tensors.mapping import Tensors
 from cas.tensors.range_reader import FilePart, FileReader
 from cas.tensors.shards import open_tensors
 from cas.transfer.plan import limits_of
 from cas.transfer.ranges import RangeTools, WantedRange, fill_ranges
 from cas.transfer.reading import ContentReader
+
+_TABLES_AT_ONCE = 16
 
 
 def read_tensors(parts: StoreParts, version: PinnedVersion, path: str, framework: str) -> Tensors:
@@ -30,6 +35,7 @@ class VersionFiles:
         self._version = version
         self._lock = threading.Lock()
         self._readers: dict[str, ContentReader] = {}
+        self._chunks: dict[str, FileChunks | None] = {}
 
     def open(self, path: str) -> VersionFile:
         """Return a reader of a file; links inside the version are followed."""
@@ -59,6 +65,22 @@ class VersionFiles:
             for entry in self._version.pages.iter_entries(path_to_bytes(folder))
             if entry.kind is not EntryKind.DIRECTORY and "/" not in entry.path[len(below) :]
         ]
+
+    def chunks(self, path: str, /) -> FileChunks | None:
+        """Return the chunks of a file, whose tables are read side by side at first."""
+        with self._lock:
+            if path in self._chunks:
+                return self._chunks[path]
+        found = self._version.pages.following_moves(lambda: self._read_chunks(path))
+        with self._lock:
+            return self._chunks.setdefault(path, found)
+
+    def _read_chunks(self, path: str) -> FileChunks | None:
+        content = file_content(*find_file(self._version, path))
+        refs = list(dict.fromkeys(extent[0] for extent in content.extents if extent[0]))
+        with ThreadPoolExecutor(_TABLES_AT_ONCE, thread_name_prefix="cas-tables") as pool:
+            list(pool.map(self._parts.tables.read, refs))
+        return chunks_of(self._parts.tables, content)
 
     def fill(self, parts: Sequence[FilePart]) -> None:
         """Read many ranges of many files, by one plan."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from cas.errors import ErrorCode, InvalidInputError
 from cas.model.entry import path_to_bytes, path_to_text
+from cas.tensors.chunk_spans import FileChunks
 from cas.tensors.range_reader import FilePart, FileReader
 from cas.transfer.cutting import open_source, read_fully
 
@@ -33,6 +34,10 @@ class LocalFiles:
         with os.scandir(self._place(folder)) as entries:
             found = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         return sorted(prefix + path_to_text(name) for name in found)
+
+    def chunks(self, _path: str, /) -> FileChunks | None:
+        """Tell that it has none."""
+        return None
 
     def fill(self, parts: Sequence[FilePart]) -> None:
         """Read many ranges of many files."""

@@ -1,0 +1,103 @@
+"""`cas diff --tensors`: as text, as JSON, with its options and mistakes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from written_tensors import safetensors_of
+
+ONES = np.ones(4, "<f4")
+
+
+def model(**arrays):
+    head, payload = {}, b""
+    for name, array in arrays.items():
+        span = [len(payload), len(payload) + array.nbytes]
+        head[name] = {"dtype": "F32", "shape": [*array.shape], "data_offsets": span}
+        payload += array.tobytes()
+    return safetensors_of(head, payload)
+
+
+@pytest.fixture
+def models(cas):
+    """Two versions of `m`; the folder `m` is as the second."""
+    folder = cas.cwd / "m"
+    (folder / "deep").mkdir(parents=True)
+    for number in (1, 2):
+        more = {"new": ONES[:2]} if number == 2 else {"old": ONES[:1]}
+        content = model(same=ONES, bent=ONES.reshape(number, -1), moved=ONES * number, **more)
+        (folder / "a.safetensors").write_bytes(content)
+        (folder / "deep" / "b.safetensors").write_bytes(model(b=ONES * number))
+        (folder / "c.pt").write_bytes(b"\x80\2" + bytes([number]))
+        cas("put", "m", "-n", "m")
+    return folder
+
+
+def test_changes_are_listed_by_file(cas, models):
+    """A line for each tensor, and what is unknown as a warning."""
+    shown = cas("diff", "--tensors", "m:v0", "m:v1")
+
+    assert shown.out.splitlines()[:-1] == [
+        "a.safetensors",
+        "  S  bent  F32 [1, 4] -> F32 [2, 2]",
+        "  M  moved  F32 [4]  4 elements (100.0%), by 1 at most",
+        "  A  new  F32 [2]",
+        "  D  old  F32 [1]",
+        "deep/b.safetensors",
+        "  M  b  F32 [4]  4 elements (100.0%), by 1 at most",
+    ]
+    assert "1 added, 1 removed, 1 reshaped, 2 changed, 1 unchanged" in shown.out
+    assert "c.pt differs" in shown.err
+
+
+def test_json_has_it_all(cas, models):
+    """Counts, files, and what was skipped."""
+    found = cas.json("diff", "--tensors", "m:v0", "m:v1", "deep")
+    brief = cas.json("diff", "--tensors", "m:v0", "m:v1", "--stat")
+
+    assert found["files"] == [
+        {
+            "path": "deep/b.safetensors",
+            "changes": [
+                {
+                    "kind": "changed",
+                    "name": "b",
+                    "old_dtype": "F32",
+                    "new_dtype": "F32",
+                    "old_shape": [4],
+                    "new_shape": [4],
+                    "elements": 4,
+                    "changed_elements": 4,
+                    "largest_difference": 1.0,
+                }
+            ],
+            "unchanged": 0,
+        }
+    ]
+    assert found["skipped"] == []
+    assert set(brief) == {"old", "new", "summary"}
+    assert brief["summary"] == {
+        "added": 1,
+        "removed": 1,
+        "reshaped": 1,
+        "retyped": 0,
+        "changed": 2,
+        "unchanged": 1,
+        "skipped": 1,
+        "read_bytes": brief["summary"]["read_bytes"],
+    }
+
+
+def test_a_folder_can_be_the_new_side(cas, models):
+    """Nothing differs from what was just put; exit codes say so."""
+    cas("diff", "--tensors", "m:v1", "./m", "--exit-code")
+    names = cas("diff", "--tensors", "m:v0", "./m", "--name-only", "--exit-code", code=1)
+
+    assert names.out.split() == ["a.safetensors", "deep/b.safetensors"]
+
+
+def test_a_third_word_needs_the_option(cas, models):
+    """Rather than to be ignored."""
+    refused = cas("diff", "m:v0", "m:v1", "deep", code=2)
+
+    assert "--tensors" in refused.err
