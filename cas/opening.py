@@ -31,6 +31,7 @@ from cas.format import keys
 from cas.model.names import ArtifactName, Ref
 
 if TYPE_CHECKING:
+    from cas.chunk_cache.cache import ChunkCache
     from cas.format.config import StoreConfig
     from cas.objects.parts import StoreParts
 
@@ -48,6 +49,11 @@ class StoreOptions:
         memory_bytes: budget for data in flight; None takes a quarter of the memory, at most
             192 MiB, or 144 MiB over a network.
         cache_dir: folder of the journal; None takes the user's cache folder.
+        cache_size: how much of the data that is read is kept below `cache_dir` for the next time,
+            by whatever process: bytes, `"20GB"`, `"10%"` of the disk, or 0 for none. None takes
+            CAS_CACHE_SIZE, then `cache_size` in the user's settings file, then none. A store on
+            this machine is not cached.
+        cache_local: cache a local folder all the same, which may lie on a slow network.
         journal: remember what was read, so that unchanged files are not read again.
         retries: how long a store that is not local is asked again when requests fail.
         reads_first: the reference that will be read first, if that is known: on a store that is
@@ -58,6 +64,8 @@ class StoreOptions:
     jobs: int | None = None
     memory_bytes: int | None = None
     cache_dir: str | None = None
+    cache_size: int | str | None = None
+    cache_local: bool = False
     journal: bool = True
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     reads_first: str | None = None
@@ -193,6 +201,18 @@ def _with_cache(backend: Backend, config: StoreConfig, state_dir: Path | None) -
     return CachingBackend(backend, folder, keys.immutable_prefixes())
 
 
+def _chunk_cache(backend: Backend, options: StoreOptions) -> ChunkCache | None:
+    if backend.capabilities.local and not options.cache_local:
+        return None
+    if options.cache_size is None and not options.journal:
+        return None  # nothing was to be written on this machine
+    from cas.cache_settings import choose_cache  # see above
+    from cas.chunk_cache.cache import ChunkCache
+
+    cache = choose_cache(current_environ(), size=options.cache_size, folder=options.cache_dir)
+    return ChunkCache(cache.folder, cache.limit_bytes) if cache.limit_bytes else None
+
+
 def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) -> StoreParts:
     from cas.chunking.cutter import Cutter  # see above
     from cas.chunking.profile import ChunkProfile
@@ -201,15 +221,17 @@ def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) ->
     from cas.objects.parts import StoreParts
 
     state_dir = _state_folder(options)
+    chunks = _chunk_cache(backend, options)
     backend = _with_cache(backend, config, state_dir)
     is_local = backend.capabilities.local
     return StoreParts(
         backend=backend,
         config=config,
         cutter=Cutter(ChunkProfile(config.chunk_average)),
-        tables=TableReader(backend),
+        tables=TableReader(backend, chunks=chunks),
         pages=PageReader(backend),
         jobs=options.jobs or available_cpus(),
         memory_bytes=options.memory_bytes or default_memory_bytes(is_local=is_local),
         state_dir=state_dir,
+        chunks=chunks,
     )

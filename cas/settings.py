@@ -36,6 +36,7 @@ from cas.model.units import format_some
 PROJECT_FILE = "cas.toml"
 STORE_VARIABLE = "CAS_STORE"
 HOME_VARIABLE = "CAS_HOME"
+CACHE_FOLDER_VARIABLE = "CAS_CACHE_DIR"
 
 # Of a table of a store: what is not a setting of its driver.
 _OWN = ("url", "options", "remote")
@@ -91,6 +92,7 @@ class _SettingsFile:
     stores: Mapping[str, _NamedStore]
     credentials: tuple[str, ...]
     remote: str | None = None
+    cache_size: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,16 @@ def config_file(environ: Mapping[str, str]) -> Path:
     return Path(user_config_dir("cas", appauthor=False)) / "config.toml"
 
 
+def user_cache_size(environ: Mapping[str, str]) -> str | None:
+    """Return `cache_size` of the user's settings file, as it stands there.
+
+    Raises:
+        InvalidInputError: the file is malformed or holds an unknown setting.
+    """
+    user = _read(config_file(environ))
+    return None if user is None else user.cache_size
+
+
 def home_folder(environ: Mapping[str, str]) -> Path:
     """Return the folder that holds the default store."""
     if home := environ.get(HOME_VARIABLE):
@@ -183,6 +195,8 @@ def home_folder(environ: Mapping[str, str]) -> Path:
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """Return the folder of journals and caches; it may be deleted at any time."""
+    if folder := environ.get(CACHE_FOLDER_VARIABLE):
+        return Path(folder).absolute()
     if home := environ.get(HOME_VARIABLE):
         return Path(home).absolute() / "cache"
     from platformdirs import user_cache_dir  # as above
@@ -263,7 +277,13 @@ def _read(path: Path | None) -> _SettingsFile | None:
         document = tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _malformed(path, str(error)) from error
-    _check_names(path, document, ("store", "stores", "remote"), "")
+    own = ("cache_size",) if path.name != PROJECT_FILE else ()
+    _check_names(path, document, ("store", "stores", "remote", *own), "")
+    cache_size = document.get("cache_size")
+    if cache_size is not None and (
+        isinstance(cache_size, bool) or not isinstance(cache_size, int | str)
+    ):
+        raise _malformed(path, 'cache_size must be a size such as "20GB"')
     store = document.get("store")
     if store is not None and not (isinstance(store, str) and store):
         raise _malformed(path, "store must be a URL, a folder or a name")
@@ -275,7 +295,8 @@ def _read(path: Path | None) -> _SettingsFile | None:
     credentials = [
         f"stores.{name}.{key}" for name, table in tables.items() for key in _credentials(table)
     ]
-    return _SettingsFile(path, store, stores, tuple(credentials), remote)
+    size = None if cache_size is None else str(cache_size)
+    return _SettingsFile(path, store, stores, tuple(credentials), remote, size)
 
 
 def _credentials(table: Mapping[str, Any]) -> list[str]:

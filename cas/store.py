@@ -25,6 +25,7 @@ from cas.upkeep import Upkeep
 
 # Each of these takes some milliseconds to load that commands of another kind need not spend.
 if TYPE_CHECKING:
+    from cas.chunk_cache.cache import CacheCounts
     from cas.operations.collection_outcomes import (
         CollectionOutcome,
         CollectionPlan,
@@ -183,13 +184,18 @@ class Store(Upkeep):
         return tuple(self._parts.tallies)
 
     @property
+    def cache_counts(self) -> CacheCounts | None:
+        """What the cache of data was good for, through this object; None without one."""
+        return None if self._parts.chunks is None else self._parts.chunks.counts
+
+    @property
     def parts(self) -> StoreParts:
         """The opened pieces, for code that extends cas."""
         return self._parts
 
     def close(self) -> None:
         """Let go of connections. Twice is fine."""
-        self._parts.backend.close()
+        self._parts.close()
 
     def __enter__(self) -> Self:
         return self

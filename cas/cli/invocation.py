@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -75,6 +76,8 @@ class Invocation:
             truncate=not flags.no_truncate,
             environ=environ,
         )
+        # Told at the end, as warnings of the tool look.
+        warnings.filterwarnings("ignore", message="the data cache")
         WAITING.tell(lambda text: self.console.note(escape(text)))
 
     @cached_property
@@ -165,13 +168,21 @@ class Invocation:
         self._counted.append(counted)
 
     def show_stats(self) -> None:
-        """Say what was asked of each store, if that is wanted."""
+        """Say what was asked of each store, if that is wanted, and what is wrong with the cache."""
+        caches = [getattr(getattr(one, "parts", None), "chunks", None) for one in self._counted]
+        for problem in dict.fromkeys(cache.problem for cache in caches if cache is not None):
+            if problem is not None:
+                self.console.warning(escape(problem))
         if not self.flags.stats:
             return
         for counted in self._counted:
             self._show_requests(counted)
             for tally in getattr(counted, "place_requests", ()):
                 self._show_requests(tally, f"{tally.role} ")
+            if (counts := getattr(counted, "cache_counts", None)) is not None:
+                from cas.cli.cache_use import counts_line  # only this needs it
+
+                self.console.statistics(counts_line(counts))
 
     def _show_requests(self, counted: _Counted, what: str = "") -> None:
         counts = counted.requests

@@ -41,6 +41,7 @@ COMMANDS = {
     "gc": "Delete what nothing needs any more.",
     "verify": "Check that what versions need is there and undamaged.",
     "repair": "Bring back what is damaged or missing.",
+    "cache": "Show, limit or clear the cache of data on this machine.",
     "config": "Show which store is in force, and why.",
     "doctor": "Check a store: is it reachable, and what is allowed?",
     "completion": "Print the completion script for a shell.",

@@ -18,7 +18,8 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from cas.backend.base import Backend
-from cas.backend.caching import LARGEST_ENTRY_BYTES, CachingBackend
+from cas.backend.caching import LARGEST_ENTRY_BYTES, CachingBackend, past_cache
+from cas.chunk_cache.cache import ChunkCache
 from cas.compression.codec import decode
 from cas.environment import random_bytes
 from cas.errors import CorruptionError, ErrorCode, NotFoundError
@@ -132,8 +133,18 @@ def write_blob(backend: Backend, kind: int, blob: AssembledBlob) -> None:
 class TableReader:
     """Reads blob tables, and keeps the latest ones up to a number of chunks. Thread-safe."""
 
-    def __init__(self, backend: Backend, cached_chunks: int = CACHED_TABLE_CHUNKS) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        cached_chunks: int = CACHED_TABLE_CHUNKS,
+        *,
+        chunks: ChunkCache | None = None,
+    ) -> None:
+        """Read through `backend`; `chunks` is for those who read what the tables lead to."""
         self._backend = backend
+        self.chunks = chunks
+        # What is kept chunk by chunk need not be kept as it came, too.
+        self._frames_from = backend if chunks is None else past_cache(backend)
         self._cached_chunks = cached_chunks
         self._lock = threading.Lock()
         self._tables: OrderedDict[bytes, tuple[BlobTable, tuple[int, int] | None]] = OrderedDict()
@@ -210,7 +221,7 @@ class TableReader:
             content = self._whole.get(ref.blob_id)
         if content is not None and len(content) == ref.size:
             return content[start:stop]
-        return read_range(self._backend, ref.id, start, stop)
+        return read_range(self._frames_from, ref.id, start, stop)
 
     def read_checked(
         self, ref: BlobRef, start: int, stop: int, check: Callable[[bytes], _Checked]
@@ -224,7 +235,7 @@ class TableReader:
         if content is not None and len(content) == ref.size:
             with suppress(CorruptionError):
                 return check(content[start:stop])
-        return read_checked(self._backend, keys.blob_key(ref.id), start, stop, check)
+        return read_checked(self._frames_from, keys.blob_key(ref.id), start, stop, check)
 
     def known(self, ref: BlobRef) -> BlobTable | None:
         """Return the table of a blob if no request is needed for it."""

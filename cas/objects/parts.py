@@ -8,6 +8,7 @@ from pathlib import Path
 from cas.backend.base import Backend
 from cas.backend.counting import RequestTally
 from cas.backend.open import redact_url
+from cas.chunk_cache.cache import ChunkCache
 from cas.chunking.cutter import Cutter
 from cas.environment import Clock, SystemClock
 from cas.format.config import StoreConfig
@@ -23,6 +24,7 @@ class StoreParts:
         state_dir: where this user's journal lies, or None to keep none.
         jobs: worker threads of a transfer.
         memory_bytes: budget for bytes in flight.
+        chunks: what was read, kept on this machine, if that is wanted and helps.
         tallies: what was asked of sources and targets that are URLs, one for each opened.
     """
 
@@ -35,7 +37,14 @@ class StoreParts:
     memory_bytes: int
     state_dir: Path | None = None
     clock: Clock = field(default_factory=SystemClock)
+    chunks: ChunkCache | None = None
     tallies: list[RequestTally] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Let go of connections, and note what the cache was good for. Twice is fine."""
+        if self.chunks is not None:
+            self.chunks.close()
+        self.backend.close()
 
     def tally(self, url: str, role: str) -> RequestTally:
         """Return where to count what is asked of a source or target."""

@@ -41,7 +41,7 @@ def open_content(parts: StoreParts, version: PinnedVersion, path: str) -> Conten
 
     in_flight = pieces_in_flight(parts.memory_bytes)
     content = file_content(page, row)
-    reader = ContentReader(parts.tables, content, moved, in_flight=in_flight)
+    reader = ContentReader(parts.tables, content, moved, in_flight=in_flight, keeps=True)
     if version.is_digest_pinned:
         _verify(reader, page, row)
     return reader

@@ -9,15 +9,21 @@ import numpy as np
 from cas.compression.codec import decode
 from cas.format.blob import BlobTable, decode_frame
 from cas.objects.blobs import decode_data_frame
-from cas.transfer.plan import Placement, Read, distinct, part_of
+from cas.transfer.plan import Int64s, Placement, Read, distinct, part_of
 from cas.transfer.target import PendingFile
+
+
+def rows_of(read: Read) -> Int64s:
+    """Return the rows of the chunks that a read is for, in order, each once."""
+    spans = {(placement.first, placement.stop) for placement in read.placements}
+    return distinct(np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in spans]))
 
 
 def decode_read(
     blob_id: bytes, table: BlobTable, read: Read, content: memoryview
 ) -> dict[int, memoryview]:
     """Return the raw bytes of the frames of a read that hold wanted chunks, all verified."""
-    chunks = _chunks_of(read)
+    chunks = rows_of(read)
     frames = table.chunk_frames[chunks]
     raws: dict[int, memoryview] = {}
     for frame in distinct(frames).tolist():
@@ -80,8 +86,3 @@ def write_chunks(
         offset += stop - start
         row = last + 1
     return offset - placement.offset
-
-
-def _chunks_of(read: Read) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    spans = {(placement.first, placement.stop) for placement in read.placements}
-    return distinct(np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in spans]))

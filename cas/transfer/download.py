@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 
 from cas.backend.base import Backend
+from cas.chunk_cache.cache import ChunkCache
 from cas.errors import CorruptionError, ErrorCode
 from cas.format.blob import BlobTable
 from cas.model.entry import path_to_text
@@ -25,6 +26,7 @@ from cas.objects.blobs import TableReader
 from cas.transfer.arriving import ArrivingFiles, DownloadCounts, Wanted, WantedFile
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.decoding import decode_read, decode_whole_chunks, write_chunks
+from cas.transfer.kept_chunks import batch_placements, split_kept, write_kept
 from cas.transfer.plan import Placement, Read, limits_of, plan_reads
 from cas.transfer.seed_reader import SeedReader, batch_copies, wrong_chunks
 from cas.transfer.seeds import LocalCopy, SeedIndex
@@ -63,6 +65,7 @@ class Download:
         self, backend: Backend, tables: TableReader, target: TargetTree, tools: DownloadTools
     ) -> None:
         self._tables = tables
+        self._chunks = tables.chunks
         self._target = target
         self._budget = tools.budget
         self._seeds = tools.seeds
@@ -101,8 +104,9 @@ class Download:
                 self._report()
             self._run_tasks(pool, self._tasks(pool, arriving.by_blob(), arriving))
             while self._failed:
-                # Seeds that changed since they were cut: the store has what they had.
+                # Seeds that changed since they were cut, or what was evicted: the store has it.
                 wanted, self._failed, self._seeds = _regroup(self._failed), [], None
+                self._chunks = None
                 self._run_tasks(pool, self._tasks(pool, wanted, arriving))
         except BaseException as error:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -160,6 +164,11 @@ class Download:
                 for batch in batch_copies(copies):
                     size = max(copy.placement.length for copy in batch)
                     yield size, partial(self._copy, self._seeds, ref, table, batch, files)
+            if self._chunks is not None:
+                kept, placements = split_kept(self._chunks, table, placements)
+                for group in batch_placements(kept):
+                    size = max(int(table.chunk_lengths[p.first : p.stop].max()) for p in group)
+                    yield size, partial(self._take_kept, self._chunks, ref, table, group, files)
             for read in plan_reads(table, placements, self._limits):
                 yield read.memory_bytes, partial(self._fetch, ref, table, read, files)
 
@@ -240,6 +249,27 @@ class Download:
                         self.counts.copied_bytes += size
                 missing = sum(part.stop - part.first for part in wrong)
                 files.note_written(one, placement.stop - placement.first - missing, size)
+
+    def _take_kept(
+        self,
+        chunks: ChunkCache,
+        ref: BlobRef,
+        table: BlobTable,
+        kept: Sequence[Placement],
+        files: ArrivingFiles,
+    ) -> None:
+        """Write chunks out of the cache of this machine; what it has not is noted, to be fetched."""
+        for placement in kept:
+            if self._cancel.is_set():
+                return
+            one = files[placement.file]
+            pending = files.begin(one)
+            with self._working, one.writing:
+                missing = write_kept(chunks, table, placement, pending.write_at)
+            size = placement.length - sum(part.length for part in missing)
+            with self._lock:
+                self._failed += [(ref, part) for part in missing]
+            files.note_written(one, placement.stop - placement.first - len(missing), size)
 
 
 def _regroup(failed: Sequence[tuple[BlobRef, Placement]]) -> Wanted:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from blake3 import blake3
 
+from cas.chunk_cache.cache import ChunkCache
 from cas.errors import CorruptionError, ErrorCode
 from cas.format.blob import BlobTable
 from cas.model.entry import path_to_text
 from cas.objects.blob_list import BlobRef
-from cas.objects.blobs import TableReader, decode_data_frame
-from cas.transfer.plan import Placement, Read, ReadLimits, distinct, plan_reads
+from cas.objects.blobs import TableReader
+from cas.transfer.decoding import decode_read
+from cas.transfer.kept_chunks import split_kept, write_kept
+from cas.transfer.plan import Placement, Read, ReadLimits, plan_reads
 from cas.transfer.reading import FileContent
 
 
@@ -47,6 +50,7 @@ def gather_files(
     for ref, wanted in placements.items():
         table = tables.open(ref)
         check_placements(ref, table, wanted)
+        wanted = _take_kept(tables.chunks, table, wanted, buffers)
         for read in plan_reads(table, wanted, limits):
             _fetch(tables, ref, table, read, buffers)
     for file, buffer in zip(files, buffers, strict=True):
@@ -78,7 +82,7 @@ def _fetch(
         ref,
         read.start,
         read.stop,
-        lambda content: decode_read(ref, table, read, memoryview(content)),
+        lambda content: decode_read(ref.blob_id, table, read, memoryview(content)),
     )
     for one in read.placements:
         offset, row = one.offset, one.first
@@ -92,19 +96,21 @@ def _fetch(
             row = last + 1
 
 
-def decode_read(
-    ref: BlobRef, table: BlobTable, read: Read, content: memoryview
-) -> dict[int, memoryview]:
-    """Return the raw bytes of the frames of a read that hold wanted chunks, all verified."""
-    spans = [np.arange(p.first, p.stop, dtype=np.int64) for p in read.placements]
-    chunks = distinct(np.concatenate(spans))
-    frames = table.chunk_frames[chunks]
-    raws: dict[int, memoryview] = {}
-    for frame in distinct(frames).tolist():
-        start = int(table.frame_offsets[frame]) - read.start
-        is_last = frame + 1 == read.stop_frame
-        stop = len(content) if is_last else int(table.frame_offsets[frame + 1]) - read.start
-        wanted = chunks[frames == frame]
-        raw = decode_data_frame(ref.blob_id, table, frame, content[start:stop], wanted)
-        raws[frame] = memoryview(raw)
-    return raws
+def _take_kept(
+    chunks: ChunkCache | None,
+    table: BlobTable,
+    placements: list[Placement],
+    buffers: list[bytearray],
+) -> list[Placement]:
+    """Copy what is cached on this machine to where the files have it; return what is not."""
+    if chunks is None:
+        return placements
+    kept, missing = split_kept(chunks, table, placements)
+    for one in kept:
+        buffer = buffers[one.file]
+
+        def write(chunk: memoryview, offset: int, buffer: bytearray = buffer) -> None:
+            buffer[offset : offset + len(chunk)] = chunk
+
+        missing += write_kept(chunks, table, one, write)
+    return missing

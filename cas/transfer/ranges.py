@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from cas.format.blob import BlobTable
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader
 from cas.transfer.budget import MemoryBudget
-from cas.transfer.gathering import check_placements, decode_read
+from cas.transfer.decoding import decode_read, rows_of
+from cas.transfer.gathering import check_placements
+from cas.transfer.kept_chunks import keep_rows, split_kept, write_kept
 from cas.transfer.plan import Placement, Read, ReadLimits, plan_reads
 from cas.transfer.reading import FileContent
 
@@ -102,7 +105,8 @@ class _Reading:
         for ref, parts in self._parts.items():
             try:
                 table = tables[ref].result()
-                reads = plan_reads(table, _placements(ref, table, parts), self._tools.limits)
+                wanted = self._take_kept(table, _placements(ref, table, parts))
+                reads = plan_reads(table, wanted, self._tools.limits)
             except CasError as error:
                 self.failed |= {part.number: error for part in parts}
                 continue
@@ -112,6 +116,17 @@ class _Reading:
                 self._window.append((read, pool.submit(self._fetch, ref, table, read)))
         while self._window:
             self._take()
+
+    def _take_kept(self, table: BlobTable, placements: list[Placement]) -> list[Placement]:
+        """Copy what is cached on this machine to where the ranges have it; return what is not."""
+        chunks = self._tools.tables.chunks
+        if chunks is None:
+            return placements
+        kept, missing = split_kept(chunks, table, placements)
+        for one in kept:
+            buffer = self._buffers[one.file]
+            missing += write_kept(chunks, table, one, partial(_copy_chunk, buffer))
+        return missing
 
     def _add(self, number: int, wanted: WantedRange) -> None:
         content = wanted.content
@@ -144,10 +159,12 @@ class _Reading:
             ref,
             read.start,
             read.stop,
-            lambda content: decode_read(ref, table, read, memoryview(content)),
+            lambda content: decode_read(ref.blob_id, table, read, memoryview(content)),
         )
         for one in read.placements:
             _copy(table, raws, one, self._buffers[one.file])
+        if (chunks := self._tools.tables.chunks) is not None:
+            keep_rows(chunks, table, raws, rows_of(read))
 
 
 def _placements(ref: BlobRef, table: BlobTable, parts: Sequence[_Part]) -> list[Placement]:
@@ -171,6 +188,12 @@ def _placements(ref: BlobRef, table: BlobTable, parts: Sequence[_Part]) -> list[
         offset = part.offset + start - begin
         placements.append(Placement(part.number, offset, one, last + 1, length))
     return placements
+
+
+def _copy_chunk(buffer: Buffer, chunk: memoryview, offset: int) -> None:
+    """Copy a chunk to where a range has it, as far as it lies in it."""
+    low, high = max(0, -offset), min(len(chunk), len(buffer) - offset)
+    buffer[offset + low : offset + high] = chunk[low:high]
 
 
 def _copy(

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 import numpy as np
 
@@ -18,11 +18,13 @@ from cas.errors import CorruptionError, ErrorCode
 from cas.format.blob import BlobTable, frame_length
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame
+from cas.transfer.kept_chunks import find_run, keep_frames
 from cas.transfer.pieces import PIECE_BYTES, iter_pieces
 from cas.transfer.plan import LOCAL_READS, distinct
 
 CACHED_FRAMES = 32
 BUFFER_BYTES = 256 << 10
+NO_ROWS = np.zeros(0, np.int64)
 # Half of what is kept, in frames of 256 KiB, so that nothing is dropped before it is used.
 MAXIMUM_AHEAD_BYTES = 4 << 20
 
@@ -54,13 +56,16 @@ class ContentReader:
         moved: Callable[[CorruptionError], FileContent] | None = None,
         *,
         in_flight: int = 1,
+        keeps: bool = False,
     ) -> None:
         """Read `content`.
 
         Args:
             moved: asked when a blob is missing: returns where the same file lies now, or raises.
             in_flight: how many pieces of a long read are fetched at once.
+            keeps: put what is fetched into the cache of chunks, if there is one.
         """
+        self._keeps = keeps
         self._in_flight = in_flight
         self._tables = tables
         self._content = content
@@ -196,27 +201,78 @@ class ContentReader:
         start = int(ends[one]) - int(lengths[one])
         beyond = int(np.searchsorted(ends, min(length, high + ahead), side="left"))
         last_frame = int(table.chunk_frames[first + beyond])
-        for raw, of_frame in self._frames_of(ref, rows, frames, last_frame):
-            begin = int(table.chunk_starts[of_frame[0]])
-            size = int(table.chunk_lengths[of_frame].sum())
-            a, b = max(low, start) - start, min(high, start + size) - start
-            parts.append(raw[begin + a : begin + b])
-            start += size
+        for run in self._runs_of(ref, rows, frames, last_frame):
+            a, b = max(low, start) - start, min(high, start + len(run)) - start
+            parts.append(run[a:b])
+            start += len(run)
         return parts
 
-    def _frames_of(
+    def read_kept(self, start: int, stop: int) -> memoryview | None:
+        """Return bytes from `start` on, up to `stop` or the end of a chunk, if the chunk is cached
+        on this machine. Makes no request.
+        """
+        content, chunks = self._content, self._tables.chunks
+        if chunks is None or content.inline is not None or not 0 <= start < self.size:
+            return None
+        at = bisect_right(content.starts, start) - 1
+        ref, first, count, _ = content.extents[at]
+        table = None if ref is None else self._tables.known(ref)
+        if ref is None or table is None:
+            return None
+        ends = np.cumsum(table.chunk_lengths[first : first + count], dtype=np.int64)
+        low = start - content.starts[at]
+        row = int(np.searchsorted(ends, low, side="right"))
+        if row >= len(ends):
+            return None  # the page and the blob disagree, of which others will tell
+        if (ref.blob_id, int(table.chunk_frames[first + row])) in self._frames:
+            return None  # in memory, and verified already
+        length = int(table.chunk_lengths[first + row])
+        begin = int(ends[row]) - length
+        chunk_id = table.chunk_ids[first + row].tobytes()
+        found = chunks.find(chunk_id, length) if chunks.has(chunk_id, length) else None
+        return (
+            None if found is None else memoryview(found)[low - begin : stop - start + low - begin]
+        )
+
+    def _runs_of(
         self, ref: BlobRef, rows: np.ndarray, frames: np.ndarray, last_frame: int
-    ) -> list[tuple[memoryview, np.ndarray]]:
-        """Return each frame's raw bytes, with the rows wanted of it, fetching what is missing; if
-        anything is, then up to `last_frame`.
+    ) -> list[memoryview]:
+        """Return the bytes of the rows wanted of each frame, fetching what is missing; if anything
+        is, then up to `last_frame`.
         """
         table = self._tables.read(ref)
-        wanted = distinct(frames).tolist()
-        found = self._cached(ref, wanted)
-        missing = [frame for frame in wanted if frame not in found]
+        wanted = {frame: rows[frames == frame] for frame in distinct(frames).tolist()}
+        found = self._cached(ref, list(wanted))
+        runs: dict[int, memoryview] = {}
+        if (chunks := self._tables.chunks) is not None:
+            for frame in wanted.keys() - found.keys():
+                if (run := find_run(chunks, table, wanted[frame])) is not None:
+                    runs[frame] = run
+        missing = [frame for frame in wanted if frame not in found and frame not in runs]
         if missing:
-            last_frame = min(last_frame, wanted[-1] + CACHED_FRAMES // 2)
-            missing += range(wanted[-1] + 1, last_frame + 1)
+            found |= self._fetch(ref, table, wanted, missing, last_frame)
+        for frame, of_frame in wanted.items():
+            if frame not in runs:
+                begin = int(table.chunk_starts[of_frame[0]])
+                size = int(table.chunk_lengths[of_frame].sum())
+                runs[frame] = found[frame][begin : begin + size]
+        return [runs[frame] for frame in wanted]
+
+    def _fetch(
+        self,
+        ref: BlobRef,
+        table: BlobTable,
+        wanted: Mapping[int, np.ndarray],
+        missing: list[int],
+        last_frame: int,
+    ) -> dict[int, memoryview]:
+        """Return the raw bytes of frames that are missing, and keep them, up to `last_frame`."""
+        final = max(wanted)
+        last_frame = min(last_frame, final + CACHED_FRAMES // 2)
+        missing = [
+            *missing,
+            *takewhile(partial(self._is_missing, table), range(final + 1, last_frame + 1)),
+        ]
         fetched: dict[int, memoryview] = {}
         partly: dict[int, memoryview] = {}
         while missing:
@@ -237,14 +293,21 @@ class ContentReader:
                 if error.code is ErrorCode.MISSING_OBJECT:
                     raise
                 content = self._tables.read_range(ref, begin, stop)
-                wanted_rows = {frame: rows[frames == frame] for frame in group}
-                whole, part = _decode_wanted(ref, table, wanted_rows, content)
+                of_group = {frame: wanted.get(frame, NO_ROWS) for frame in group}
+                whole, part = _decode_wanted(ref, table, of_group, content)
                 fetched |= whole
                 partly |= part
         for frame, raw in fetched.items():
             self._keep(ref, frame, raw)
-        found |= fetched | partly
-        return [(found[frame], rows[frames == frame]) for frame in wanted]
+        if self._keeps and (chunks := self._tables.chunks) is not None:
+            keep_frames(chunks, table, fetched)
+        return fetched | partly
+
+    def _is_missing(self, table: BlobTable, frame: int) -> bool:
+        """Tell whether a frame would have to be fetched, going by its first chunk."""
+        chunks, row = self._tables.chunks, int(table.first_chunks[frame])
+        length = int(table.chunk_lengths[row])
+        return chunks is None or not chunks.has(table.chunk_ids[row].tobytes(), length)
 
     def _cached(self, ref: BlobRef, frames: list[int]) -> dict[int, memoryview]:
         """Those of the frames that are kept, all taken at once: others may drop them next."""
@@ -370,7 +433,8 @@ class StoredFile(io.RawIOBase):
         if self._pieces is None:
             start, stop = self._position, self._position + size
             if start - self._run_start < PIECE_BYTES or self.size - start <= PIECE_BYTES:
-                return self._reader.read(start, stop)
+                kept = self._reader.read_kept(start, stop)
+                return self._reader.read(start, stop) if kept is None else kept
             self._pieces = self._reader.pieces(start, self.size)
         if not self._rest:
             self._rest = memoryview(next(self._pieces, b""))

@@ -20,10 +20,11 @@ PIECE_BYTES = 1 << 20
 
 @verb("cat", examples=EXAMPLES)
 @click.argument("refs", metavar="REF/PATH...", nargs=-1, required=True)
-def command(cli: Invocation, refs: tuple[str, ...]) -> None:
+@click.option("--cache-size", metavar="SIZE", help="Keep as much of what is read: 20GB, 10%, 0.")
+def command(cli: Invocation, refs: tuple[str, ...], cache_size: str | None) -> None:
     """Write the bytes of files to standard output, each verified before it is written."""
     first = str(replace(parse_ref(refs[0]), path=""))
-    with cli.open_store(reads_first=first) as store:
+    with cli.open_store(reads_first=first, cache_size=cache_size) as store:
         for text in refs:
             ref = parse_ref(text)
             if not ref.path:

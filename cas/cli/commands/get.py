@@ -46,6 +46,7 @@ cas get team/bert:production s3://serving/bert
 @click.option(
     "--dest-option", multiple=True, metavar="K=V|JSON|@FILE", help="For a URL, as in settings."
 )
+@click.option("--cache-size", metavar="SIZE", help="Of the cache of data to look into; 0: none.")
 @click.option("-j", "--jobs", type=JOBS, help="Threads; as many as CPUs unless given.")
 def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
     """Write the files of REF to the folder DEST, by default ./NAME-vN.
@@ -59,8 +60,9 @@ def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
     dest_options = merge_metadata(given.pop("dest_option"), "--dest-option")
     kept = "interrupted: what was fetched stays, and the same command goes on from there"
     version = str(replace(parse_ref(ref), path=""))
+    cache_size = given.pop("cache_size")
     with (
-        cli.open_store(jobs=given["jobs"], reads_first=version) as store,
+        cli.open_store(jobs=given["jobs"], reads_first=version, cache_size=cache_size) as store,
         stopped_by_ctrl_c(kept) as cancel,
     ):
         if dest is None:
