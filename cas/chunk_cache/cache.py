@@ -172,6 +172,8 @@ class ChunkCache:
         if self._lookups % _LOOK_EVERY == 0:
             files.refresh()
         slot = files.find(chunk_id)
+        if slot is None and files.has_moved():
+            slot = files.find(chunk_id)
         if slot is None:
             return self._pending.get(chunk_id)
         # A slot that lies of the length might ask for gigabytes.

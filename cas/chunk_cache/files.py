@@ -58,6 +58,7 @@ class CacheFiles:
             tag.write_bytes(_TAG)
         self._index = self._open_index()
         self._old_below = 0
+        self._has_enforced = False
         self.refresh()
 
     @property
@@ -89,10 +90,16 @@ class CacheFiles:
         """Tell whether what lies there goes before long."""
         return slot.segment < self._old_below
 
+    def has_moved(self) -> bool:
+        """Tell whether another process replaced the index; use that one from now on."""
+        if self._index is not None and self._index.is_current():
+            return False
+        self._index = self._open_index()
+        return self._index is not None
+
     def refresh(self) -> None:
         """Learn what other processes did since."""
-        if self._index is None or not self._index.is_current():
-            self._index = self._open_index()
+        self.has_moved()
         with suppress(OSError):
             header = None if self._index is None else self._index.read_header()
             self._old_below = 0 if header is None else header.old_below
@@ -149,8 +156,10 @@ class CacheFiles:
         header = None if index is None else index.read_header()
         if index is None or header is None:
             return self._begin_anew()
-        if header.limit_bytes == geometry.limit_bytes:
+        # Once: processes with different limits would else turn the index over for every chunk.
+        if header.limit_bytes == geometry.limit_bytes or self._has_enforced:
             return index, header
+        self._has_enforced = True
         before = index_bytes_of(header.bucket_bits)
         if geometry.segments_bytes(before) <= 2 * geometry.segment_bytes:
             return self._begin_anew()
@@ -182,7 +191,8 @@ class CacheFiles:
         return self._index, header
 
     def _begin_segment(self, index: Index, header: Header) -> Appender:
-        self._make_room(header, self._geometry.segments_bytes())
+        taken = index_bytes_of(header.bucket_bits)
+        self._make_room(header, self._geometry.segments_bytes(taken))
         index.write_header(header)
         return self._segments.append(header.active)
 
