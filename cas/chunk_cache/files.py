@@ -27,9 +27,10 @@ _TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
     b"# Chunks that cas has read. Safe to delete at any time; see: cas cache\n"
 )
-# What is read in the oldest part of a full cache is appended anew. So what was used within the last
-# quarter of what came in stays, and copies that nobody needs take at most a quarter of the space.
-OLD_SHARE = 4
+# What is read in the oldest eighth of a full cache is appended anew, so what was used while the last
+# eighth came in stays. Old copies take space meanwhile: with a quarter they cost more hits than that
+# saves, with a sixteenth it is hardly better than first in, first out (specs/cache.md).
+OLD_SHARE = 8
 
 Chunk = tuple[bytes, bytes | memoryview]
 
@@ -210,7 +211,7 @@ class CacheFiles:
                 break
             self._segments.drop(number)
             total -= sizes.pop(number)
-        # What is within a quarter of being evicted.
+        # What is within that share of being evicted.
         soon = allowed_bytes // OLD_SHARE - (allowed_bytes - total)
         header.old_below = 0
         for number, size in sizes.items():

@@ -84,10 +84,9 @@ def check_cache(folder: Path) -> CacheCheck:
         segments = Segments(folder)
         sizes = segments.sizes()
         for tag, slot in index.iter_slots():
-            if slot.segment not in sizes:
-                continue  # evicted
-            is_inside = slot.offset + slot.length <= sizes[slot.segment]
-            content = segments.try_read(slot) if is_inside else b""
+            if slot.offset + slot.length > sizes.get(slot.segment, 0):
+                continue  # evicted, or on its way
+            content = segments.try_read(slot)
             if blake3(content).digest().startswith(tag):
                 chunks += 1
                 size += slot.length
