@@ -13,8 +13,16 @@ make_environment() {
         echo "hint: on Debian and Ubuntu: apt-get install python3-venv" >&2
         exit 1
     fi
+    case $requirement in *clients*) install_plain_torch "$folder" ;; esac
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$requirement"
     cp pyproject.toml "$folder/installed-from.toml"
+}
+
+# install_plain_torch FOLDER: the torch of PyPI brings CUDA along on Linux, gigabytes that no test
+# needs. Where PyTorch's own index cannot be reached, it comes from PyPI with all else.
+install_plain_torch() {
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --retries 0 --timeout 15 \
+        --index-url https://download.pytorch.org/whl/cpu torch || true
 }
 
 # install_node_servers FOLDER: puts servers that are in no wheel into an environment with a node.
