@@ -86,6 +86,15 @@ if TYPE_CHECKING:
     )
     from cas.shortcuts import get, open, put
     from cas.store import Store
+    from cas.tables.outcomes import (
+        ChangedRow,
+        ColumnChange,
+        RowsDiff,
+        RowsOptions,
+        ShownRow,
+        TableDiff,
+        TableFailure,
+    )
     from cas.tensors.mapping import Tensors
     from cas.tensors.stored_tensor import StoredTensor
     from cas.transfer.tree import SkippedFile
@@ -196,6 +205,15 @@ _MODULES = {
     "cas.store": ("Store",),
     "cas.tensors.mapping": ("Tensors",),
     "cas.tensors.stored_tensor": ("StoredTensor",),
+    "cas.tables.outcomes": (
+        "ChangedRow",
+        "ColumnChange",
+        "RowsDiff",
+        "RowsOptions",
+        "ShownRow",
+        "TableDiff",
+        "TableFailure",
+    ),
     "cas.transfer.tree": ("SkippedFile",),
     "cas.version": ("Version",),
 }
@@ -218,11 +236,13 @@ __all__ = [
     "CasError",
     "CasFileSystem",
     "Change",
+    "ChangedRow",
     "Check",
     "CheckState",
     "CollectOptions",
     "CollectionOutcome",
     "CollectionPlan",
+    "ColumnChange",
     "ConflictError",
     "CopiedVersion",
     "CopyOptions",
@@ -279,12 +299,17 @@ __all__ = [
     "Revision",
     "RevisionOutcome",
     "Role",
+    "RowsDiff",
+    "RowsOptions",
     "Share",
+    "ShownRow",
     "SkippedFile",
     "Space",
     "Store",
     "StoreOptions",
     "StoredTensor",
+    "TableDiff",
+    "TableFailure",
     "TensorChange",
     "TensorDiff",
     "TensorFileDiff",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from cas.backend.base import Backend
 from cas.backend.counting import RequestCounts, RequestTally
+from cas.comparisons import Comparisons
 from cas.environment import SystemClock, current_environ
 from cas.format.config import StoreConfig, check_features
 from cas.model.names import ArtifactName, Ref
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     )
     from cas.operations.copy_outcomes import CopyOptions, CopyOutcome, CopyPlan
     from cas.operations.diagnosis import DiagnoseOptions, Diagnosis
-    from cas.operations.diff import Diff
-    from cas.operations.diff_tensors import TensorDiff
     from cas.operations.outcomes import GetOutcome, PutOutcome, PutPlan
     from cas.operations.show_history import ArtifactSummary, VersionSummary
     from cas.version import Version
@@ -43,7 +42,7 @@ PathLike = str | os.PathLike[str]
 AnySource = PathLike | Sequence[PathLike] | BinaryIO
 
 
-class Store(Upkeep):
+class Store(Upkeep, Comparisons):
     """A store of artifacts. Thread-safe, picklable, and a context manager.
 
     Examples:
@@ -386,70 +385,6 @@ class Store(Upkeep):
         from cas.operations.show_history import live_aliases
 
         return live_aliases(self._parts, ArtifactName(name))
-
-    def diff(self, old: str, new: str, *, renames: bool = True) -> Diff:
-        """Compare two versions, reading only the pages that differ.
-
-        Raises:
-            NotFoundError: there is no such version.
-        """
-        from cas.operations.diff import diff_versions
-
-        before = pin_version(self._parts, Ref.parse(old))
-        after = pin_version(self._parts, Ref.parse(new))
-        return diff_versions(before, after, renames=renames)
-
-    def diff_tensors(
-        self, old: str, new: str, *, path: str = "", renames: bool = True
-    ) -> TensorDiff:
-        """Compare the tensors of two versions, or of what is at or below a path in them, reading
-        only what differs.
-
-        Raises:
-            NotFoundError: there is no such version.
-            CorruptionError: the store has other bytes than it must.
-        """
-        from cas.operations.diff_tensors import diff_version_tensors
-
-        before = pin_version(self._parts, Ref.parse(old))
-        after = pin_version(self._parts, Ref.parse(new))
-        return diff_version_tensors(self._parts, before, after, path, renames=renames)
-
-    def diff_folder_tensors(self, old: str, folder: PathLike, *, path: str = "") -> TensorDiff:
-        """Compare the tensors of a version with those of a local folder, which is the new side.
-
-        Raises:
-            NotFoundError: there is no such version or folder.
-            UnsupportedError: the folder is a URL.
-        """
-        from cas.operations.diff_tensors import diff_folder_tensors
-
-        pinned = pin_version(self._parts, Ref.parse(old))
-        return diff_folder_tensors(self._parts, pinned, os.fspath(folder), path)
-
-    def diff_folder(
-        self,
-        old: str,
-        folder: PathLike,
-        *,
-        exclude: Sequence[str] = (),
-        source_options: Mapping[str, Any] | None = None,
-    ) -> Diff:
-        """Compare a version with a local folder, which counts as the new side.
-
-        Or with what lies behind a URL such as `s3://bucket/raw`; `source_options` are for its
-        driver.
-
-        Raises:
-            NotFoundError: there is no such version or folder.
-            IncompleteError: some files cannot be read.
-        """
-        from cas.operations.compare_folder import diff_folder
-
-        pinned, path = pin_version(self._parts, Ref.parse(old)), os.fspath(folder)
-        return diff_folder(
-            self._parts, pinned, path, exclude=exclude, source_options=source_options
-        )
 
 
 def _reopen(

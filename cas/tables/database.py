@@ -1,0 +1,125 @@
+"""The database that compares rows: DuckDB in memory, which reads nothing but what it is served."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from cas.errors import CasError, ErrorCode, InvalidInputError, UnsupportedError
+from cas.model.units import MIB
+from cas.tables.served_files import SCHEME, Readable, ServedFiles
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_THREADS = 4
+_QUERY = re.compile(r"\n\s*LINE \d+: ")
+_URL = re.compile(rf"([Ff]ile )?[\"']?{SCHEME}://\d+[\"']?")
+_LONGEST_REASON = 300
+
+
+class Database:
+    """A connection, and the files that it is served."""
+
+    def __init__(self, connection: DuckDBPyConnection, files: ServedFiles) -> None:
+        self._connection = connection
+        self._files = files
+
+    def serve(self, content: Readable) -> str:
+        """Make content readable, and return its URL as SQL."""
+        return quote_text(self._files.serve(content))
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query.
+
+        Raises:
+            InvalidInputError: a file is not what its name says, or cannot be compared.
+            CasError: what a read of a file raised.
+        """
+        import duckdb
+
+        self._files.failure = None
+        try:
+            return self._connection.execute(query).fetchall()
+        except duckdb.Error as error:
+            failure = self._files.failure
+            if isinstance(failure, (CasError, OSError)):
+                raise failure from error
+            raise InvalidInputError(_describe(error), code=ErrorCode.INVALID_OPTION) from error
+
+
+@contextmanager
+def open_database(memory_bytes: int) -> Iterator[Database]:
+    """Open a database of its own; what does not fit into memory goes to a temporary folder.
+
+    Column names, types and values come from whoever wrote the files. So the database can reach no
+    file, network or extension, and its settings are locked.
+
+    Raises:
+        UnsupportedError: DuckDB is not installed (MISSING_EXTRA).
+    """
+    try:
+        import duckdb
+    except ImportError as error:
+        raise UnsupportedError(
+            f"comparing rows needs DuckDB: {error}",
+            code=ErrorCode.MISSING_EXTRA,
+            hint="pip install 'cas-store[rows]'",
+        ) from error
+    files = ServedFiles()
+    with tempfile.TemporaryDirectory(prefix="cas-rows-") as spill:
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{max(1, memory_bytes // MIB)}MiB",
+            "threads": min(_THREADS, os.cpu_count() or 1),
+            "temp_directory": spill,
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+        }
+        with duckdb.connect(":memory:", config=settings) as connection:
+            connection.register_filesystem(files)
+            allowed = ", ".join(map(quote_text, (f"{SCHEME}://", spill)))
+            connection.execute(f"SET allowed_directories = [{allowed}]")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            yield Database(connection, files)
+
+
+def quote_name(name: str) -> str:
+    """Return a name of a column as SQL.
+
+    Raises:
+        InvalidInputError: it holds a NUL, which ends a query.
+    """
+    return _quote(name, '"')
+
+
+def quote_text(text: str) -> str:
+    """Return text as SQL; raises as `quote_name` does."""
+    return _quote(text, "'")
+
+
+def _quote(text: str, mark: str) -> str:
+    if "\0" in text:
+        raise InvalidInputError(
+            f"{text!r} holds a NUL, which SQL cannot", code=ErrorCode.INVALID_OPTION
+        )
+    return mark + text.replace(mark, mark * 2) + mark
+
+
+def _describe(error: Exception) -> str:
+    """Return what is wrong, without the query, the file's name and advice about SQL."""
+    text = _QUERY.split(str(error))[0].partition(" Error: ")[2] or str(error)
+    lines = [line.strip() for line in text.splitlines()]
+    told = "; ".join(line.rstrip(".;") for line in takewhile(_is_no_advice, lines) if line)
+    return _URL.sub("the file", told)[:_LONGEST_REASON]
+
+
+def _is_no_advice(line: str) -> bool:
+    return not line.startswith(("Possible", "The search space"))
