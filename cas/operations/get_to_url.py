@@ -130,7 +130,7 @@ def _get_to_place(
         _report(options, tally, sender, backend)
 
     with Sender(
-        TableReader(backend),
+        TableReader(backend, chunks=parts.chunks),
         limits_of(parts.backend.capabilities),
         place,
         MemoryBudget(parts.memory_bytes),
