@@ -115,7 +115,8 @@ def _quote(text: str, mark: str) -> str:
 
 def _describe(error: Exception) -> str:
     """Return what is wrong, without the query, the file's name and advice about SQL."""
-    text = _QUERY.split(str(error))[0].partition(" Error: ")[2] or str(error)
+    text = _QUERY.split(str(error))[0]
+    text = text.partition(" Error: ")[2] or text
     lines = [line.strip() for line in text.splitlines()]
     told = "; ".join(line.rstrip(".;") for line in takewhile(_is_no_advice, lines) if line)
     return _URL.sub("the file", told)[:_LONGEST_REASON]

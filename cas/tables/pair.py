@@ -9,33 +9,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from cas.errors import ErrorCode, InvalidInputError
-from cas.tables.columns import pair_columns, read_columns, shown
+from cas.tables.columns import pair_columns, shown
 from cas.tables.database import Database
 from cas.tables.kinds import TableKind
 from cas.tables.outcomes import RowsOptions, Value
-from cas.tables.served_files import Readable
-
-_NOTHING = "(SELECT NULL WHERE false)"
+from cas.tables.shared_groups import RowSplit
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One side: the SQL that reads it, and the types of its columns by name."""
+    """One side.
 
+    Attributes:
+        url: where the database reads it, as SQL.
+        reader: the SQL that reads it.
+        columns: the types of its columns by name.
+        split: which of its rows lie in groups that the other side has, too; None if that is not
+            known, or no table is made of groups.
+    """
+
+    url: str
     reader: str
     columns: Mapping[str, str]
-
-
-def open_table(database: Database, kind: TableKind, content: Readable) -> Table:
-    """Return a table that can be queried.
-
-    Raises:
-        InvalidInputError: the content is not what its name says.
-    """
-    if content.size == 0 and not kind.is_parquet:
-        return Table(_NOTHING, {})
-    reader = kind.reader(database.serve(content))
-    return Table(reader, read_columns(database, reader))
+    split: RowSplit | None = None
 
 
 class TablePair:
@@ -82,9 +78,22 @@ class TablePair:
         return self._columns[name].name
 
     def select(self, table: Table) -> str:
-        """Return the SQL for the common columns of a side, as they are compared."""
-        selected = ", ".join(f"{one.compared} AS {name}" for name, one in self._columns.items())
-        return f"(SELECT {selected} FROM {table.reader})"
+        """Return the SQL for the common columns of a side, as they are compared, without rows that
+        lie in groups that both sides have.
+        """
+        own = None if table.split is None else table.split.own
+        return self._select(table.reader, self._columns, own)
+
+    def select_shared_keys(self) -> str | None:
+        """Return the SQL for the keys of the rows that are left out; None if there are none."""
+        if self.new.split is None:
+            return None
+        return self._select(self.new.reader, self.keys, self.new.split.shared)
+
+    def _select(self, reader: str, names: Iterable[str], condition: str | None) -> str:
+        selected = ", ".join(f"{self._columns[name].compared} AS {name}" for name in names)
+        where = f" WHERE {condition}" if condition else ""
+        return f"(SELECT {selected} FROM {reader}{where})"
 
     def shown(self, name: str, table: str = "") -> str:
         """Return the SQL for a column as Python can have it."""
