@@ -16,7 +16,7 @@ from cas.tensors.range_reader import (
     read_header,
     unsupported,
 )
-from cas.tensors.stored_tensor import StoredTensor, check_count, check_shape
+from cas.tensors.stored_tensor import StoredTensor, check_count, check_numbers, check_shape
 
 _LENGTH_BYTES = 8
 # Enough for the headers of most files, so that one read is.
@@ -90,7 +90,7 @@ def _tensor(reader: RangeReader, name: str, field: Any, data_start: int) -> Stor
     if not isinstance(shape, list) or not isinstance(offsets, list) or len(offsets) != 2:
         raise malformed(reader.name, f"tensor {name!r} has no shape or no two offsets")
     lengths = check_shape(reader, name, shape)
-    begin, end = check_shape(reader, name, offsets)
+    begin, end = check_numbers(reader, name, offsets)
     tensor = StoredTensor(
         path=reader.name,
         name=name,

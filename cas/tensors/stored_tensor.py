@@ -74,16 +74,28 @@ def check_shape(reader: RangeReader, name: str, shape: Sequence[object]) -> tupl
     """
     if len(shape) > MAXIMUM_DIMENSIONS:
         raise malformed(reader.name, f"tensor {name!r} has {len(shape)} dimensions")
-    lengths: list[int] = []
-    for length in shape:
-        # True is an int to Python, and no length.
-        if not isinstance(length, int) or isinstance(length, bool) or length < 0:
-            raise malformed(reader.name, f"tensor {name!r} has a length of {length!r:.40}")
-        lengths.append(length)
+    lengths = check_numbers(reader, name, shape)
     # NumPy counts the strides of empty arrays, too; 64 bytes are more than most elements take.
     if math.prod(length for length in lengths if length) >= 1 << 57:
         raise malformed(reader.name, f"tensor {name!r} has more elements than any memory")
-    return tuple(lengths)
+    return lengths
+
+
+def check_numbers(reader: RangeReader, name: str, numbers: Sequence[object]) -> tuple[int, ...]:
+    """Return what must be integers that are not negative: lengths, offsets.
+
+    Raises:
+        InvalidInputError: one is not.
+    """
+    checked: list[int] = []
+    for number in numbers:
+        # True is an int to Python.
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise malformed(
+                reader.name, f"tensor {name!r} has a length or offset of {number!r:.40}"
+            )
+        checked.append(number)
+    return tuple(checked)
 
 
 def check_count(reader: RangeReader, count: int) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from written_tensors import safetensors_of
 
+import cas as cas_library
+
 ONES = np.ones(4, "<f4")
 
 
@@ -101,3 +103,32 @@ def test_a_third_word_needs_the_option(cas, models):
     refused = cas("diff", "m:v0", "m:v1", "deep", code=2)
 
     assert "--tensors" in refused.err
+
+
+def test_tensors_on_a_server_cost_their_ranges(ministack, tmp_path):
+    """One of a model costs a few requests and its bytes, and so does the diff of one that changed."""
+    place = ministack.new_place()
+    rng = np.random.default_rng(7)
+    arrays = {f"t{n}": rng.random(1 << 19, np.float32) for n in range(8)}
+    with cas_library.Store.create(place.url, storage_options=place.options) as store:
+        for _ in range(2):
+            (tmp_path / "x.safetensors").write_bytes(model(**arrays))
+            store.put(tmp_path / "x.safetensors", "m", cas_library.PutOptions(provenance=False))
+            arrays["t5"] = arrays["t5"] + 1
+
+    with cas_library.Store.open(place.url, storage_options=place.options) as store:
+        tensors = store.version("m:v0").tensors("x.safetensors")
+        opened = store.requests
+        array = tensors["t3"]
+        read = store.requests - opened
+    with cas_library.Store.open(place.url, storage_options=place.options) as store:
+        diff = store.diff_tensors("m:v0", "m:v1")
+        compared = store.requests
+
+    assert np.array_equal(array, arrays["t3"])
+    assert read.requests == read.get <= 2
+    assert read.received_bytes < array.nbytes + (600 << 10)
+    assert [change.name for _, change in diff.of_kind("changed")] == ["t5"]
+    assert diff.read_bytes < 2 * array.nbytes + (600 << 10)
+    assert compared.received_bytes < 2 * array.nbytes + (2 << 20)
+    assert compared.requests < 25

@@ -64,6 +64,18 @@ def test_a_long_header_is_read_on():
     assert len(files.reads) == 3
 
 
+def test_a_file_of_terabytes_is_read():
+    """Sizes and offsets are what the file has, however large."""
+    tera = 1 << 40
+    head = {"a": field("U8", [tera], [0, tera]), "b": field("F64", [tera], [tera, 9 * tera])}
+    reader = reader_of(safetensors_of(head) + bytes(64 << 10))
+    reader.size += 9 * tera - (64 << 10)
+
+    (first, second), _ = parse_safetensors(reader)
+
+    assert (second.stop - second.start, second.start - first.start) == (8 * tera, tera)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
