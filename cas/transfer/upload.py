@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -20,6 +20,7 @@ from cas.chunking.cutter import Cutter
 from cas.format.manifest import INLINE_LIMIT
 from cas.model.entry import EntryKind, path_to_text
 from cas.model.progress import Cancel
+from cas.transfer.big_file import BigFile
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.content import Content, LocalContent, OpenedFile
 from cas.transfer.cutting import (
@@ -28,8 +29,6 @@ from cas.transfer.cutting import (
     SMALL_FILE_BYTES,
     CutBatch,
     CutSegment,
-    Items,
-    SegmentJoiner,
     SmallFile,
     cut_segment_content,
     read_stream,
@@ -39,7 +38,7 @@ from cas.transfer.packing import BlobWriter
 from cas.transfer.placing import Placer, UploadCounts
 from cas.transfer.remote_content import RemoteContent
 from cas.transfer.remote_tree import RemoteTree
-from cas.transfer.rows import EntryColumns, Extents, merge_extents
+from cas.transfer.rows import EntryColumns, merge_extents
 from cas.transfer.small_readers import SmallReaders
 from cas.transfer.stamp import FileStamp
 from cas.transfer.tree import LocalTree
@@ -50,21 +49,6 @@ FILE, SYMLINK = int(EntryKind.FILE), int(EntryKind.SYMLINK)
 BATCH_BYTES = 4 << 20
 # Threads that wait for servers cost little; how many requests these bear is found out below them.
 READS_IN_FLIGHT = 32
-ZEROS = bytes(16 << 20)
-
-
-@dataclass(slots=True)
-class _BigFile:
-    """A big file on its way: its segments come one after another."""
-
-    row: int
-    joiner: SegmentJoiner
-    opened: OpenedFile | None = None
-    attempt: int = 1
-    hasher: blake3 = field(default_factory=lambda: blake3(max_threads=blake3.AUTO))
-    parts: list[Extents] = field(default_factory=list)
-    is_all_hole: bool = True
-    failure: OSError | None = None
 
 
 @dataclass(slots=True)
@@ -249,7 +233,7 @@ class Upload:
         if not segments:
             self._store_emptied(row, opened)
             return
-        file = _BigFile(row, SegmentJoiner(self._cutter), opened, attempt)
+        file = BigFile(row, self._cutter, self._placer, opened, attempt)
         for number, (offset, length, is_hole) in enumerate(segments):
             yield self._segment_task(
                 file, offset, length, is_hole=is_hole, is_last=number == len(segments) - 1
@@ -257,8 +241,7 @@ class Upload:
 
     def _stream_tasks(self, row: int, stream: BinaryIO) -> Iterator[_Task]:
         """Segments of a stream: read here, in order; cut by the pool."""
-        cutter = self._cutter
-        file = _BigFile(row=row, joiner=SegmentJoiner(cutter))
+        file = BigFile(row, self._cutter, self._placer)
         content = read_stream(stream, SEGMENT_BYTES)
         if len(content) <= INLINE_LIMIT:
             self._store_inline(row, content)
@@ -268,7 +251,7 @@ class Upload:
             yield self._content_task(file, content, is_last=not following)
             content = following
 
-    def _content_task(self, file: _BigFile, content: bytes, *, is_last: bool) -> _Task:
+    def _content_task(self, file: BigFile, content: bytes, *, is_last: bool) -> _Task:
         cutter = self._cutter
 
         def take(result: CutBatch | CutSegment | None) -> None:
@@ -280,7 +263,7 @@ class Upload:
         return _Task(len(content), lambda: cut_segment_content(cutter, content), take)
 
     def _segment_task(
-        self, file: _BigFile, offset: int, length: int, *, is_hole: bool, is_last: bool
+        self, file: BigFile, offset: int, length: int, *, is_hole: bool, is_last: bool
     ) -> _Task:
         cutter, opened = self._cutter, file.opened
         assert opened is not None
@@ -371,32 +354,18 @@ class Upload:
         self._opened.discard(opened)
         return opened.close()
 
-    def _take_segment(self, file: _BigFile, segment: CutSegment) -> None:
-        if segment.content is None:
-            if not file.is_all_hole:
-                hash_zeros(file.hasher, segment.length)
-        else:
-            if file.is_all_hole and file.parts:
-                for part in file.parts:
-                    hash_zeros(file.hasher, int(part.lengths.sum()))
-            file.is_all_hole = False
-            file.hasher.update(segment.content)
+    def _take_segment(self, file: BigFile, segment: CutSegment) -> None:
+        file.add(segment)
+        if segment.content is not None:
             self.counts.read_bytes += segment.length
         self.counts.passed_bytes += segment.length
-        self._add_big_items(file, file.joiner.add(segment))
 
-    def _add_big_items(self, file: _BigFile, items: Items) -> None:
-        if items.ids:
-            owners = np.repeat(np.int64(file.row), len(items.ids))
-            file.parts.append(self._placer.place(items, owners, are_small=False))
-
-    def _finish_big_file(self, file: _BigFile) -> None:
-        self._add_big_items(file, file.joiner.finish())
+    def _finish_big_file(self, file: BigFile) -> None:
+        file.finish()
         opened = file.opened
         assert opened is not None
         after = self._close(opened)
-        stored = sum(int(part.lengths.sum()) for part in file.parts)
-        if after != opened.stamp or stored != opened.stamp.size:
+        if after != opened.stamp or file.size != opened.stamp.size:
             if file.attempt < READ_ATTEMPTS:
                 self._retries.append((file.row, file.attempt + 1))
             else:
@@ -405,45 +374,22 @@ class Upload:
             return
         self._columns.modes[file.row] = opened.executable
         self._restamp(file.row, opened.stamp)
-        self._note_big_file(file, opened.stamp.size)
+        self._note_big_file(file)
 
-    def _finish_stream(self, file: _BigFile) -> None:
-        self._add_big_items(file, file.joiner.finish())
-        size = sum(int(part.lengths.sum()) for part in file.parts)
-        self._tree.sizes[file.row] = size
-        self._note_big_file(file, size)
+    def _finish_stream(self, file: BigFile) -> None:
+        file.finish()
+        self._tree.sizes[file.row] = file.size
+        self._note_big_file(file)
 
-    def _note_big_file(self, file: _BigFile, size: int) -> None:
-        columns, row, parts = self._columns, file.row, file.parts
-        columns.sizes[row] = size
-        columns.hashes[row] = np.frombuffer(self._big_hash(file, size), np.uint8)
-        extents = Extents(
-            np.concatenate([part.blobs for part in parts]),
-            np.concatenate([part.first for part in parts]),
-            np.concatenate([part.chunks for part in parts]),
-            np.concatenate([part.lengths for part in parts]),
-        )
-        merged, per_file = merge_extents(extents, np.zeros(1, np.int64))
-        columns.add_extents(np.array([row]), per_file, merged)
+    def _note_big_file(self, file: BigFile) -> None:
+        columns, row = self._columns, file.row
+        columns.sizes[row] = file.size
+        columns.hashes[row] = np.frombuffer(file.hash(self._hole_hashes), np.uint8)
+        extents, count = file.extents()
+        columns.add_extents(np.array([row]), count, extents)
         columns.is_known[row] = True
         self.counts.read_files += 1
-
-    def _big_hash(self, file: _BigFile, size: int) -> bytes:
-        if not file.is_all_hole:
-            return file.hasher.digest()
-        if size not in self._hole_hashes:
-            hash_zeros(file.hasher, size)
-            self._hole_hashes[size] = file.hasher.digest()
-        return self._hole_hashes[size]
 
     def _note_problem(self, row: int, error: OSError) -> None:
         reason = error.strerror or str(error)
         self.problems.append(f"{path_to_text(self._tree.paths[row])}: {reason}")
-
-
-def hash_zeros(hasher: blake3, length: int) -> None:
-    """Feed `length` zero bytes to a hash."""
-    whole, rest = divmod(length, len(ZEROS))
-    for _ in range(whole):
-        hasher.update(ZEROS)
-    hasher.update(memoryview(ZEROS)[:rest])
