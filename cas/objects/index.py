@@ -94,7 +94,7 @@ class Index:
             at = np.searchsorted(segment.keys, wanted) + copy
             inside = at < len(segment.keys)
             hits = at[inside][segment.keys[at[inside]] == wanted[inside]]
-            for row in np.unique(segment.values[hits]).tolist():
+            for row in sorted(set(segment.values[hits].tolist())):
                 blob_id = segment.blob_ids[row].tobytes()
                 found[blob_id] = BlobRef(
                     blob_id=blob_id,

@@ -18,6 +18,7 @@ from cas.format.version import VersionRecord, VoidRecord
 from cas.model.names import ArtifactName
 from cas.objects.base_version import Surroundings
 from cas.objects.collection_log import LogAnswer, check_log
+from cas.objects.id_sets import sort_ids
 from cas.objects.manifests import write_meta_blob
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
@@ -178,7 +179,7 @@ class Commit:
             root = self._found.usable_root
             if root is not None:
                 metas.append(root.blob_id.raw)
-            ids.append(np.unique(np.concatenate([rows_of_ids(metas), *tables]), axis=0))
+            ids.append(sort_ids(np.concatenate([rows_of_ids(metas), *tables])))
             return ids[-1]
 
         checked = check_log(self._backend, self._lowest_stamp(), needed)

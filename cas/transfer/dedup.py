@@ -19,6 +19,7 @@ from cas.objects.blob_list import BlobList, BlobRef
 from cas.objects.blobs import TableReader
 from cas.objects.chunk_map import ChunkMap
 from cas.objects.index import MAXIMUM_COPIES, Index
+from cas.transfer.plan import distinct
 
 Ids = NDArray[np.uint8]
 Int64s = NDArray[np.int64]
@@ -127,7 +128,7 @@ class Deduplicator:
         """Return blob rows, -1 for blobs of this put, and the chunks' raw offsets in them."""
         outer = np.full(len(blobs), -1, np.int64)
         offsets = np.zeros(len(blobs), np.int64)
-        for row in np.unique(blobs[blobs >= 0]).tolist():
+        for row in distinct(blobs[blobs >= 0]).tolist():
             table = self._raw_offsets.get(row)
             if table is not None:
                 of_row = blobs == row
@@ -141,7 +142,7 @@ class Deduplicator:
             return np.zeros(len(blobs), np.bool_)
         rows = [
             row
-            for row in np.unique(blobs[blobs >= 0]).tolist()
+            for row in distinct(blobs[blobs >= 0]).tolist()
             if self._blobs.is_stored(row) and self._blobs.ref(row).blob_id in blob_ids
         ]
         return np.isin(blobs, rows)

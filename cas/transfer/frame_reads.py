@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cas.format.blob import BlobTable, frame_length
 from cas.objects.blobs import EncodedFrame, decode_data_frame
-from cas.transfer.plan import Read, plan_reads, runs_of
+from cas.transfer.plan import Read, distinct, plan_reads, runs_of
 from cas.transfer.target_lookup import Found
 
 Int64s = NDArray[np.int64]
@@ -95,7 +95,7 @@ def plan_frame_reads(found: Found, frame_bytes: int) -> FrameReads:
     wanted = FrameReads(found)
     batch = found.batch
     blobs, chunks = batch.blobs[found.missing], batch.chunks[found.missing]
-    for blob in np.unique(blobs).tolist():
+    for blob in distinct(blobs).tolist():
         table = batch.tables[blob]
         rows = found.missing[blobs == blob]
         picked = chunks[blobs == blob]

@@ -11,6 +11,7 @@ from cas.transfer.cutting import Items
 from cas.transfer.dedup import Deduplicator
 from cas.transfer.fragmentation import FragmentationGuard
 from cas.transfer.packing import BlobWriter
+from cas.transfer.plan import distinct
 from cas.transfer.rows import HOLE_ROW, Extents
 
 Int64s = NDArray[np.int64]
@@ -100,6 +101,6 @@ class Placer:
             blobs[item], chunks[item] = at
         picked = np.array(stored, np.int64)
         rows = blobs[picked]
-        for row in np.unique(rows).tolist():
+        for row in distinct(rows).tolist():
             of_row = picked[rows == row]
             self._dedup.note_new(ids[of_row], row, int(chunks[of_row[0]]))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cas.format.manifest import HOLE, Page
 from cas.objects.blob_list import BlobList, BlobRef
+from cas.transfer.plan import distinct
 
 HOLE_ROW = -1
 FIRST_CAPACITY = 1024
@@ -145,7 +146,7 @@ class EntryColumns:
     def blob_rows(self, start: int, stop: int) -> Int64s:
         """Return the rows of the blobs that entries `start` to `stop` lie in, sorted."""
         picked = ranges(self._extent_starts[start:stop], self._extent_counts[start:stop])
-        used = np.unique(self._extents[0, picked])
+        used = distinct(self._extents[0, picked])
         real: Int64s = used[used != HOLE_ROW]
         return real
 
