@@ -8,35 +8,35 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from blake3 import blake3
 
 from cas.environment import monotonic_seconds, random_bytes
 from cas.errors import (
-    AlreadyExistsError,
     CasError,
     CorruptionError,
     ErrorCode,
     InvalidInputError,
     NotFoundError,
 )
-from cas.format.manifest import MODE_EXECUTABLE, Page
+from cas.format.manifest import MODE_EXECUTABLE
 from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.model.names import Ref
 from cas.model.progress import Cancel, Progress
 from cas.model.units import format_some
 from cas.objects.parts import StoreParts
 from cas.operations.gather_seeds import cut_seeds, existing_seeds, scan_seeds
+from cas.operations.get_tally import GetTally
 from cas.operations.holes import HoleList
 from cas.operations.outcomes import GetOptions, GetOutcome
 from cas.operations.pinned import PinnedVersion
+from cas.operations.present_files import PresentFiles, tally_and_refuse_changes
 from cas.operations.select import SelectedPage, Selection, select_pages
 from cas.operations.version_pages import PageContents
-from cas.transfer.arriving import DownloadCounts, WantedFile
+from cas.transfer.arriving import WantedFile
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.download import Download, DownloadTools
-from cas.transfer.existing import Expected, matches_entry
 from cas.transfer.leftovers import Leftovers
 from cas.transfer.safe_paths import find_conflicts, leads_outside
 from cas.transfer.seeds import Seed, SeedIndex
@@ -44,42 +44,6 @@ from cas.transfer.target import PendingFile, TargetTree, require_folder
 from cas.transfer.tree import SkippedFile
 
 BATCH_ENTRIES = 1 << 16
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What a get did so far, and what it left out."""
-
-    total_files: int = 0
-    total_bytes: int = 0
-    files: int = 0
-    size: int = 0
-    unchanged_files: int = 0
-    fetched_bytes: int = 0
-    written_files: int = 0
-    written_bytes: int = 0
-    copied_bytes: int = 0
-    resumed_bytes: int = 0
-    wanted_files: int = 0
-    attempts: int = 0
-    skipped: list[SkippedFile] = field(default_factory=list)
-    links: list[tuple[bytes, bytes]] = field(default_factory=list)
-    holes: HoleList | None = None
-
-    def begin(self) -> None:
-        """Begin a pass over the version; what earlier ones moved stays counted."""
-        self.attempts += 1
-        self.total_files = self.total_bytes = self.files = self.size = self.wanted_files = 0
-        self.skipped.clear()
-        self.links.clear()
-
-    def add(self, counts: DownloadCounts) -> None:
-        """Add what a download did."""
-        self.written_files += counts.done_files
-        self.written_bytes += counts.done_bytes
-        self.fetched_bytes += counts.fetched_bytes
-        self.copied_bytes += counts.copied_bytes
-        self.resumed_bytes += counts.resumed_bytes
 
 
 def get(
@@ -124,7 +88,7 @@ def get_selection(
             version.is_digest_pinned if options.verify_files is None else options.verify_files
         ),
     )
-    tally = _Tally()
+    tally = GetTally()
     holes: HoleList | None = None
     try:
         version.pages.following_moves(lambda: _fill(parts, version, wanted, root, options, tally))
@@ -171,7 +135,7 @@ def _fill(
     wanted: _Wanted,
     root: bytes,
     options: GetOptions,
-    tally: _Tally,
+    tally: GetTally,
 ) -> None:
     """Bring the target to what the version holds, from wherever it stands."""
     tally.begin()
@@ -184,8 +148,8 @@ def _fill(
     leftovers = Leftovers(target)
     try:
         _refuse_conflicts(paths, root)
-        present = _Present(target, is_new=is_new)
-        changed = _tally_and_refuse_changes(selection, present, options, tally)
+        present = PresentFiles(target, is_new=is_new)
+        changed = tally_and_refuse_changes(selection, present, options, tally)
         if not is_new:
             leftovers.collect({os.path.dirname(path) for path in paths}, paths)
         del paths
@@ -235,76 +199,6 @@ def _folds_case(root: bytes) -> bool:
         os.unlink(path)
 
 
-class _Present:
-    """What the target has already."""
-
-    def __init__(self, target: TargetTree, *, is_new: bool) -> None:
-        self._target = target
-        self._is_new = is_new
-        self.unchanged: set[bytes] = set()
-
-    def differs(self, page: Page, row: int, path: bytes, link: bytes | None) -> str | None:
-        """Return why the entry cannot simply be written, or None; note it if it is there."""
-        if self._is_new:
-            return None
-        status = self._target.status(path)
-        if status is None:
-            return None
-        kind = EntryKind(int(page.kinds[row]))
-        expected = Expected(kind, int(page.sizes[row]), page.hashes[row].tobytes(), link)
-        same = matches_entry(self._target, path, status, expected)
-        if same is None:
-            return "is something else"
-        if not same:
-            return "differs"
-        self.unchanged.add(path)
-        executable = bool(page.modes[row] & MODE_EXECUTABLE)
-        if kind is EntryKind.FILE and bool(status.st_mode & 0o100) != executable:
-            self._target.set_executable(path, executable=executable)
-        return None
-
-
-def _tally_and_refuse_changes(
-    selection: Selection, present: _Present, options: GetOptions, tally: _Tally
-) -> list[bytes]:
-    """Count what there is to do; return the paths of local files that are to be replaced.
-
-    Raises:
-        AlreadyExistsError: local files stand in the way.
-    """
-    cancel = options.cancel or Cancel()
-    changed: list[bytes] = []
-    blocked: list[bytes] = []
-    for page in selection.pages():
-        cancel.check()
-        contents = PageContents(page.page)
-        for row, path in zip(page.rows, page.targets, strict=True):
-            kind = page.page.kinds[row]
-            if kind == EntryKind.FILE:
-                tally.total_files += 1
-                tally.total_bytes += int(page.page.sizes[row])
-            link = contents.inline(row) if kind == EntryKind.SYMLINK else None
-            reason = present.differs(page.page, row, path, link)
-            if kind == EntryKind.FILE:
-                is_there = path in present.unchanged
-                tally.wanted_files += not is_there
-                # A later pass finds there what the first one wrote.
-                tally.unchanged_files += is_there and tally.attempts == 1
-            if reason is not None:
-                (changed if reason == "differs" else blocked).append(path)
-    if blocked or (changed and not options.overwrite):
-        found = blocked or changed
-        shown = format_some([path_to_text(path) for path in found])
-        raise AlreadyExistsError(
-            f"the target has other things under these names: {shown}"
-            if blocked
-            else f"local files differ from the version: {shown}",
-            code=ErrorCode.TARGET_EXISTS,
-            hint="move them away" if blocked else "--overwrite replaces them",
-        )
-    return changed
-
-
 @dataclass(frozen=True, slots=True)
 class _Sources:
     """Local chunks to use, and how a file is finished."""
@@ -318,7 +212,7 @@ def _fetch(
     batch: list[WantedFile],
     target: TargetTree,
     options: GetOptions,
-    tally: _Tally,
+    tally: GetTally,
     sources: _Sources,
 ) -> None:
     def report() -> None:
@@ -345,7 +239,7 @@ def _fetch(
 
 
 def _batches(
-    selection: Selection, present: _Present, target: TargetTree, tally: _Tally
+    selection: Selection, present: PresentFiles, target: TargetTree, tally: GetTally
 ) -> Iterator[list[WantedFile]]:
     """Make folders, note links, and yield the files to fetch, a bounded number at a time."""
     batch: list[WantedFile] = []
@@ -360,9 +254,9 @@ def _batches(
 
 def _add_wanted(
     selected: SelectedPage,
-    present: _Present,
+    present: PresentFiles,
     target: TargetTree,
-    tally: _Tally,
+    tally: GetTally,
     batch: list[WantedFile],
 ) -> None:
     page = selected.page
@@ -415,7 +309,7 @@ def _finish_verified(wanted: WantedFile, pending: PendingFile) -> None:
     pending.commit()
 
 
-def _make_links(target: TargetTree, options: GetOptions, tally: _Tally) -> None:
+def _make_links(target: TargetTree, options: GetOptions, tally: GetTally) -> None:
     """Make links last, so that nothing is ever written through one."""
     for path, link in tally.links:
         if leads_outside(path, link) and not options.outside_links:
@@ -428,7 +322,7 @@ def _make_links(target: TargetTree, options: GetOptions, tally: _Tally) -> None:
             tally.skipped.append(SkippedFile(path_to_text(path), f"link not made: {error}"))
 
 
-def _report(options: GetOptions, tally: _Tally, download: Download) -> None:
+def _report(options: GetOptions, tally: GetTally, download: Download) -> None:
     if options.progress is None:
         return
     counts = download.counts
