@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         CopyPlan,
         PlannedCopy,
     )
+    from cas.operations.damaged_records import DamagedRecord
     from cas.operations.delete import Deletion
     from cas.operations.diagnosis import Check, CheckState, DiagnoseOptions, Diagnosis, Role
     from cas.operations.diff import Change, Diff
@@ -137,6 +138,7 @@ _MODULES = {
         "CopyPlan",
         "PlannedCopy",
     ),
+    "cas.operations.damaged_records": ("DamagedRecord",),
     "cas.operations.delete": ("Deletion",),
     "cas.operations.diagnosis": ("Check", "CheckState", "DiagnoseOptions", "Diagnosis", "Role"),
     "cas.operations.diff": ("Change", "Diff"),
@@ -249,6 +251,7 @@ __all__ = [
     "CopyOutcome",
     "CopyPlan",
     "CorruptionError",
+    "DamagedRecord",
     "Deletion",
     "DeletionPlan",
     "DiagnoseOptions",

@@ -53,6 +53,10 @@ class ErrorCode(StrEnum):
     MALFORMED_FILE = "malformed-file"
 
 
+# What helps where bytes are damaged that another copy may hold.
+REPAIR_HINT = "cas repair --from another copy, or the files, brings it back; or put the data again"
+
+
 class CasError(Exception):
     """Base of all errors of cas.
 

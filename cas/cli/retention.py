@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cas.cli.damage import warn_damaged
 from cas.cli.render import Console, to_json
 from cas.cli.text import escape, format_time
 from cas.model.durations import SECOND_NS, format_span
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
     )
 
 INCOMPLETE_EXIT = 9
+_DOUBTED = "what it may speak for stays"
 TTL_REASON = "its time was over"
 
 
-def show_prune_plan(console: Console, plan: PrunePlan) -> None:
-    """Print which versions rules keep and which would go."""
+def show_prune_plan(console: Console, plan: PrunePlan) -> int:
+    """Print which versions rules keep and which would go, and return the exit code: 8 for damage."""
     if console.as_json:
         console.document({**to_json(plan), "applied": False, "trashed": [], "missed": []})
-        return
+        return warn_damaged(console, plan.damaged, _DOUBTED)
     _show_versions(console, plan.versions)
     going = plan.going
     size = format_size(sum(one.size for one in going))
@@ -41,10 +43,11 @@ def show_prune_plan(console: Console, plan: PrunePlan) -> None:
     _warn_unknown_keys(console, plan)
     if going:
         console.note("to do so, add --apply")
+    return warn_damaged(console, plan.damaged, _DOUBTED)
 
 
 def show_prune_outcome(console: Console, outcome: PruneOutcome) -> int:
-    """Print what was pruned, and return the exit code: 9 if something was left."""
+    """Print what was pruned, and return the exit code: 8 for damage, 9 if something was left."""
     if console.as_json:
         plan = to_json(outcome.plan)
         moved = {"trashed": outcome.trashed, "missed": outcome.missed}
@@ -62,7 +65,8 @@ def show_prune_outcome(console: Console, outcome: PruneOutcome) -> int:
         for alias in one.aliases:
             console.warning(f"{escape(alias)} points to {one.artifact}:v{one.number}")
     _warn_missed(console, outcome.missed)
-    return INCOMPLETE_EXIT if outcome.missed else 0
+    code = warn_damaged(console, outcome.plan.damaged, _DOUBTED)
+    return code or (INCOMPLETE_EXIT if outcome.missed else 0)
 
 
 def show_due(console: Console, plan: RetentionPlan) -> None:

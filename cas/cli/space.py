@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from cas.cli.damage import warn_damaged
 from cas.cli.render import Console, to_json
 from cas.model.units import format_count, format_size
 
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 
 HEADINGS = ("LOGICAL", "UNIQUE", "STORED", "SHARED", "ALONE", "FREED")
 BLOB_HEADINGS = ("LOGICAL", "BLOBS", "SHARED", "FREED")
+_UNCOUNTED = "so not all of it is counted: more is SHARED, and less FREED, than it seems"
 
 
-def list_usage(console: Console, usage: Usage, *, by_artifact: bool) -> None:
-    """Print what artifacts, or versions, take in a store."""
+def list_usage(console: Console, usage: Usage, *, by_artifact: bool) -> int:
+    """Print what artifacts, or versions, take in a store, and return the exit code: 8 for damage."""
     if console.as_json:
         console.document(to_json(usage))
-        return
+        return warn_damaged(console, usage.damaged, _UNCOUNTED)
     _list_rows(console, usage, HEADINGS, _cells, by_artifact=by_artifact)
     if usage.repack_bytes:
         console.detail(
@@ -29,15 +31,17 @@ def list_usage(console: Console, usage: Usage, *, by_artifact: bool) -> None:
             "need, too: a repack frees it"
         )
     _tell_store(console, usage)
+    return warn_damaged(console, usage.damaged, _UNCOUNTED)
 
 
-def list_blob_usage(console: Console, usage: BlobUsage, *, by_artifact: bool) -> None:
-    """Print what artifacts, or versions, take in a store by whole blobs."""
+def list_blob_usage(console: Console, usage: BlobUsage, *, by_artifact: bool) -> int:
+    """Print what artifacts, or versions, take in a store by whole blobs; return as `list_usage`."""
     if console.as_json:
         console.document(to_json(usage))
-        return
+        return warn_damaged(console, usage.damaged, _UNCOUNTED)
     _list_rows(console, usage, BLOB_HEADINGS, _blob_cells, by_artifact=by_artifact)
     _tell_store(console, usage)
+    return warn_damaged(console, usage.damaged, _UNCOUNTED)
 
 
 def _list_rows(

@@ -20,7 +20,7 @@ import zstandard
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from cas.errors import CorruptionError, ErrorCode
+from cas.errors import REPAIR_HINT, CorruptionError, ErrorCode
 from cas.format.encoding import (
     ID_BYTES,
     MAX_BLOB_CHUNKS,
@@ -322,7 +322,7 @@ def decode_tail(
         raise CorruptionError(
             f"{what}: its digest is {actual.short}",
             code=ErrorCode.DIGEST_MISMATCH,
-            hint="cas repair --from another copy, or the files, brings it back; or put the data again",
+            hint=REPAIR_HINT,
         )
     table = _parse_table(raw, what)
     _check_table(table, table_offset, kind, what)

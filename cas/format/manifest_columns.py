@@ -14,7 +14,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from cas.errors import CasError, CorruptionError, ErrorCode, InvalidInputError
+from cas.errors import REPAIR_HINT, CasError, CorruptionError, ErrorCode, InvalidInputError
 from cas.format.encoding import (
     MAX_PAGE_BYTES,
     Buffer,
@@ -52,7 +52,7 @@ def open_manifest(content: Buffer, page_id: PageId | None, *, kind: str) -> tupl
             raise CorruptionError(
                 f"{what}: its digest is {actual[:6].hex()}",
                 code=ErrorCode.DIGEST_MISMATCH,
-                hint="cas repair --from another copy, or the files, brings it back; or put the data again",
+                hint=REPAIR_HINT,
             )
     fields = FieldReader(unpack_map(content, what=what), what)
     found = fields.text("format")

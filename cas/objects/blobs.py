@@ -22,7 +22,7 @@ from cas.backend.caching import LARGEST_ENTRY_BYTES, CachingBackend, past_cache
 from cas.chunk_cache.cache import ChunkCache
 from cas.compression.codec import decode
 from cas.environment import random_bytes
-from cas.errors import CorruptionError, ErrorCode, NotFoundError
+from cas.errors import REPAIR_HINT, CorruptionError, ErrorCode, NotFoundError
 from cas.format import keys
 from cas.format.blob import (
     BlobTable,
@@ -308,7 +308,7 @@ def _read_exactly(backend: Backend, key: str, start: int, stop: int) -> bytes:
         raise CorruptionError(
             f"{key} is missing",
             code=ErrorCode.MISSING_OBJECT,
-            hint="cas repair --from another copy, or the files, brings it back; or put the data again",
+            hint=REPAIR_HINT,
         ) from error
     return _whole_range(content, key, start, stop)
 
@@ -340,8 +340,12 @@ def decode_meta_frame(blob_id: BlobId, offset: int, content: Buffer) -> Buffer:
     Raises:
         CorruptionError: they are no frame.
     """
-    frame = decode_frame(content, what=f"{keys.meta_key(blob_id)} at {offset}")
-    return decode(frame.payload, frame.codec, frame.param, frame.raw_length)
+    what = f"{keys.meta_key(blob_id)} at {offset}"
+    frame = decode_frame(content, what=what)
+    try:
+        return decode(frame.payload, frame.codec, frame.param, frame.raw_length)
+    except CorruptionError as error:
+        raise CorruptionError(f"{what}: {error}", code=error.code, hint=REPAIR_HINT) from error
 
 
 def decode_data_frame(
@@ -370,7 +374,7 @@ def decode_data_frame(
     try:
         raw = decode(head.payload, head.codec, head.param, head.raw_length)
     except CorruptionError as error:
-        raise CorruptionError(f"{what}: {error}", code=error.code) from error
+        raise CorruptionError(f"{what}: {error}", code=error.code, hint=REPAIR_HINT) from error
     view = memoryview(raw)
     ids, lengths, starts = table.chunk_ids, table.chunk_lengths, table.chunk_starts
     for row in wanted.tolist():
@@ -380,6 +384,6 @@ def decode_data_frame(
             raise CorruptionError(
                 f"{what}: chunk {row} is {actual.hex()[:12]}, not {ids[row].tobytes().hex()[:12]}",
                 code=ErrorCode.DIGEST_MISMATCH,
-                hint="cas repair --from another copy, or the files, brings it back; or put the data again",
+                hint=REPAIR_HINT,
             )
     return raw

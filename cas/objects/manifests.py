@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cas.backend.base import Backend
 from cas.compression.codec import Codec, encode
-from cas.errors import CorruptionError, ErrorCode
+from cas.errors import REPAIR_HINT, CorruptionError, ErrorCode
 from cas.format import keys
 from cas.format.blob import HEADER_BYTES, frame_length
 from cas.format.manifest import Page, Root, decode_page, decode_root, place_root
@@ -137,7 +137,7 @@ def _check_page(location: PageLocation, content: bytes) -> bytes:
             f"{keys.meta_key(location.blob_id)} at {location.offset}: "
             f"page is not {location.page_id.short}",
             code=ErrorCode.DIGEST_MISMATCH,
-            hint="the store is damaged there; put the data again or restore the blob",
+            hint=REPAIR_HINT,
         )
     return bytes(raw)
 

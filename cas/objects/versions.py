@@ -310,13 +310,19 @@ class AliasState:
     """Where an alias points after its last move; number None means that it was removed.
 
     Attributes:
-        is_damaged: the last move cannot be read; `record` is the newest one before it that can.
+        damage: why the last move cannot be read, or None; `record` is then the newest one before it
+            that can.
     """
 
     alias: AliasName
     generation: int
     record: AliasRecord
-    is_damaged: bool = False
+    damage: CorruptionError | None = field(default=None, compare=False)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the last move cannot be read."""
+        return self.damage is not None
 
 
 def read_aliases(
@@ -402,21 +408,22 @@ def _read_alias(
     try:
         return AliasState(alias, generation, read_record(backend, key, decode_alias))
     except CorruptionError as error:
+        damage = CorruptionError(
+            f"{error}; where the alias {alias} of {artifact} points is not known",
+            code=error.code,
+            hint=f"cas tag {artifact}:v<NUMBER> {alias} sets it anew; cas log {artifact} lists "
+            "the versions",
+        )
         if not past_damage:
-            raise CorruptionError(
-                f"{error}; where the alias {alias} of {artifact} points is not known",
-                code=error.code,
-                hint=f"cas tag {artifact}:v<NUMBER> {alias} sets it anew; cas log {artifact} lists "
-                "the versions",
-            ) from error
+            raise damage from error
     for older in range(generation - 1, -1, -1):
         key = keys.alias_key(artifact, alias, older)
         with suppress(CorruptionError, NotFoundError):
             record = read_record(backend, key, decode_alias)
-            return AliasState(alias, generation, record, is_damaged=True)
+            return AliasState(alias, generation, record, damage)
     mark = SessionId(bytes(SESSION_ID_BYTES))
     nothing = AliasRecord(number=None, digest=None, created_ns=0, session=mark)
-    return AliasState(alias, generation, nothing, is_damaged=True)
+    return AliasState(alias, generation, nothing, damage)
 
 
 def unknown_artifact(backend: Backend, artifact: ArtifactName) -> NotFoundError:

@@ -2,26 +2,27 @@
 
 Reads every record of the artifacts asked for: one listing or two an artifact, and a request for each
 record, 16 at once. Records never change, so on a store that is not local they are kept on this
-machine, and the next census asks only for new ones.
+machine, and the next census asks only for new ones. One that cannot be read is told with the others,
+so that each reader can go on where that is safe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cas.backend.base import Backend
 from cas.backend.forwarding import ForwardingBackend
 from cas.errors import CorruptionError
 from cas.format.encoding import MAX_RECORD_BYTES
-from cas.format.version import AliasRecord, Lineage, MoveKind, MoveRecord, VersionRecord
+from cas.format.version import Lineage, MoveKind, MoveRecord, VersionRecord
 from cas.model.ids import VersionDigest
 from cas.model.names import ArtifactName
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
+    AliasState,
     SlotListing,
-    is_given_up,
     list_artifacts,
     list_slots,
     read_aliases,
@@ -29,17 +30,26 @@ from cas.objects.versions import (
     read_move,
     read_slot,
 )
+from cas.operations.damaged_records import (
+    DamagedRecord,
+    as_error,
+    damage_of_alias,
+    damage_of_version,
+)
 from cas.operations.side_by_side import map_side_by_side
 
 Name = tuple[str, int]
 
 
 class VersionState(StrEnum):
-    """Where a version is: visible, in the trash, or gone for good."""
+    """Where a version is: visible, in the trash, gone for good; or restored or gone, since what says
+    which of them cannot be read.
+    """
 
     LIVE = "live"
     TRASHED = "trashed"
     PURGED = "purged"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +61,7 @@ class CountedVersion:
         expires_ns: when it may go by itself, as was said last; None is never.
         aliases: what points at it.
         protected: those of its aliases that are protected.
+        damage: why `move` is not known, or None.
     """
 
     record: VersionRecord
@@ -58,6 +69,7 @@ class CountedVersion:
     expires_ns: int | None = None
     aliases: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    damage: DamagedRecord | None = None
 
     @property
     def name(self) -> Name:
@@ -72,7 +84,7 @@ class CountedVersion:
     @property
     def state(self) -> VersionState:
         """Where it is."""
-        return _state(self.move)
+        return VersionState.UNKNOWN if self.damage else _state(self.move)
 
     @property
     def is_live(self) -> bool:
@@ -82,11 +94,31 @@ class CountedVersion:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """The versions of some artifacts, or of all, by artifact and number. Voids are left out."""
+    """The versions of some artifacts, or of all, by artifact and number. Voids are left out.
+
+    Attributes:
+        damaged: records that could not be read: of versions, which are not among `versions` then, of
+            last moves, and of aliases. Of what was purged for certain none is told.
+    """
 
     store_id: str
     versions: dict[Name, CountedVersion]
     listings: dict[ArtifactName, SlotListing]
+    damaged: tuple[DamagedRecord, ...] = field(default=())
+
+    def require_whole(self) -> None:
+        """Raise if a record could not be read.
+
+        Raises:
+            CorruptionError: that is so.
+        """
+        if self.damaged:
+            raise as_error(self.damaged[0])
+
+    @property
+    def damaged_versions(self) -> tuple[DamagedRecord, ...]:
+        """Those of `damaged` that are of versions."""
+        return tuple(one for one in self.damaged if one.number is not None)
 
     def by_artifact(self) -> dict[str, list[CountedVersion]]:
         """Return the versions of each artifact, the oldest first."""
@@ -123,7 +155,7 @@ def take_census(parts: StoreParts, artifacts: Iterable[ArtifactName] | None = No
     backend = KeptRecords(parts.backend)
     names = list_artifacts(backend) if artifacts is None else list(artifacts)
     found = map_side_by_side(
-        parts, lambda name: (list_slots(backend, name), _live_aliases(backend, name)), names
+        parts, lambda name: (list_slots(backend, name), _aliases(backend, name)), names
     )
     listings = {listing.artifact: listing for listing, _ in found}
     slots = [(listing, number) for listing, _ in found for number in sorted(listing.slots)]
@@ -132,9 +164,17 @@ def take_census(parts: StoreParts, artifacts: Iterable[ArtifactName] | None = No
     versions = {
         one.name: _with_aliases(one, aliases[one.record.artifact])
         for one in counted
-        if one is not None
+        if isinstance(one, CountedVersion)
     }
-    return Census(parts.config.store_id, versions, listings)
+    damaged = [one for one in counted if isinstance(one, DamagedRecord)]
+    damaged += [one.damage for one in versions.values() if one.damage is not None]
+    damaged += [
+        damage_of_alias(str(artifact), str(state.alias), state.damage)
+        for artifact, states in aliases.items()
+        for state in states
+        if state.damage is not None
+    ]
+    return Census(parts.config.store_id, versions, listings, tuple(damaged))
 
 
 def find_users(
@@ -195,32 +235,43 @@ class KeptRecords(ForwardingBackend):
         return self._backend.get(key, start, stop)
 
 
-def _read_version(backend: Backend, listing: SlotListing, number: int) -> CountedVersion | None:
+def _read_version(
+    backend: Backend, listing: SlotListing, number: int
+) -> CountedVersion | DamagedRecord | None:
+    artifact = str(listing.artifact)
+    move = damage = None
+    try:
+        move = read_move(backend, listing, number)
+    except CorruptionError as error:
+        damage = damage_of_version(artifact, number, error)
     try:
         record = read_slot(backend, listing.artifact, number)
-    except CorruptionError:
-        if is_given_up(backend, listing, number):
+    except CorruptionError as error:
+        state = _state(move)
+        if state is VersionState.PURGED:
             return None
-        raise
+        # What lies in the trash speaks for nothing, whatever it was made from.
+        hides = state is VersionState.LIVE
+        return damage_of_version(artifact, number, error, hides_inputs=hides)
     if not isinstance(record, VersionRecord):
         return None
-    move = read_move(backend, listing, number)
+    if damage is not None:
+        return CountedVersion(record=record, damage=damage)
     expires_ns = None
     if _state(move) is VersionState.LIVE:
         expires_ns = read_expiry(backend, listing, record)
     return CountedVersion(record=record, move=move, expires_ns=expires_ns)
 
 
-def _live_aliases(backend: Backend, artifact: ArtifactName) -> dict[str, AliasRecord]:
-    states = read_aliases(backend, artifact)
-    return {
-        alias: state.record for alias, state in states.items() if state.record.number is not None
-    }
+def _aliases(backend: Backend, artifact: ArtifactName) -> list[AliasState]:
+    return list(read_aliases(backend, artifact, past_damage=True).values())
 
 
-def _with_aliases(one: CountedVersion, aliases: dict[str, AliasRecord]) -> CountedVersion:
+def _with_aliases(one: CountedVersion, aliases: Iterable[AliasState]) -> CountedVersion:
     pointing = {
-        alias: record for alias, record in aliases.items() if record.number == one.record.number
+        str(state.alias): state.record
+        for state in aliases
+        if state.record.number == one.record.number and state.damage is None
     }
     protected = tuple(alias for alias, record in pointing.items() if record.protected)
     return replace(one, aliases=tuple(pointing), protected=protected) if pointing else one

@@ -19,6 +19,7 @@ from cas.model.names import Ref
 from cas.objects.parts import StoreParts
 from cas.objects.versions import read_root_location
 from cas.operations.census import Census, CountedVersion, Name, VersionState, take_census
+from cas.operations.damaged_records import DamagedRecord
 from cas.operations.find_keepers import BlobKeepers, StoredBlob, find_blob, find_keepers
 from cas.operations.resolve import resolve_record
 from cas.operations.retention import TRASH_KEEP_NS
@@ -97,45 +98,51 @@ class Explanation:
         text: the reference, path or key, in full.
         version: the version asked about, or that of the path; None for a blob.
         blobs: the blob asked about, or those that hold the path's bytes; empty for a version.
+        damaged: what cannot be read, and might speak for it: of a version, aliases that may point at
+            it and versions that may have been made from it; of blobs, versions that may need them.
     """
 
     subject: Subject
     text: str
     version: KeepingVersion | None
     blobs: tuple[ExplainedBlob, ...] = ()
+    damaged: tuple[DamagedRecord, ...] = ()
 
 
 def explain(parts: StoreParts, what: str) -> Explanation:
     """Say what keeps a version, a file of one (`name:v3/path`) or a blob (its id or key).
 
     Reads every record, and for a file or blob the pages of the store of which this machine has not
-    noted yet which blobs they need.
+    noted yet which blobs they need. What of it is damaged is named, and the rest is told.
 
     Raises:
         NotFoundError: there is no such version, path or blob.
         InvalidInputError: it is neither a reference nor the beginning of an id.
+        CorruptionError: the version or path itself cannot be read.
     """
     census = take_census(parts)
     blob = find_blob(parts, what, {str(name) for name in census.listings})
     if blob is not None:
+        blobs, damaged = _explain_blobs(parts, census, [blob])
         return Explanation(
-            subject=Subject.BLOB,
-            text=blob.key,
-            version=None,
-            blobs=_explain_blobs(parts, census, [blob]),
+            subject=Subject.BLOB, text=blob.key, version=None, blobs=blobs, damaged=damaged
         )
     ref = Ref.parse(what)
     one = _find_version(parts, census, ref)
-    text = one.ref + (f"/{ref.path}" if ref.path else "")
-    blobs: tuple[ExplainedBlob, ...] = ()
+    version = _speak_for(one, _find_users(census))
     if ref.path:
-        blobs = _explain_blobs(parts, census, _blobs_of_path(parts, census, one, ref.path))
-    return Explanation(
-        subject=Subject.PATH if ref.path else Subject.VERSION,
-        text=text,
-        version=_speak_for(one, _find_users(census)),
-        blobs=blobs,
+        found = _blobs_of_path(parts, census, one, ref.path)
+        blobs, damaged = _explain_blobs(parts, census, found)
+        text = f"{one.ref}/{ref.path}"
+        return Explanation(
+            subject=Subject.PATH, text=text, version=version, blobs=blobs, damaged=damaged
+        )
+    damaged = tuple(
+        record
+        for record in census.damaged
+        if record.hides_inputs or (record.alias is not None and record.artifact == one.name[0])
     )
+    return Explanation(subject=Subject.VERSION, text=one.ref, version=version, damaged=damaged)
 
 
 def _find_version(parts: StoreParts, census: Census, ref: Ref) -> CountedVersion:
@@ -208,10 +215,10 @@ def _blobs_of_path(
 
 def _explain_blobs(
     parts: StoreParts, census: Census, blobs: Sequence[StoredBlob]
-) -> tuple[ExplainedBlob, ...]:
-    found = find_keepers(parts, census, blobs)
+) -> tuple[tuple[ExplainedBlob, ...], tuple[DamagedRecord, ...]]:
+    found, unreadable = find_keepers(parts, census, blobs)
     users = _find_users(census)
-    return tuple(
+    explained = tuple(
         ExplainedBlob(
             key=keepers.blob.key,
             size=keepers.blob.size,
@@ -224,3 +231,4 @@ def _explain_blobs(
         )
         for keepers in found
     )
+    return explained, (*census.damaged_versions, *unreadable)

@@ -17,6 +17,7 @@ from cas.format.manifest import Page, Root
 from cas.model.durations import SECOND_NS
 from cas.model.entry import PageLocation, path_to_text
 from cas.model.ids import BlobId, SessionId
+from cas.model.units import format_count
 from cas.objects.closure import ClosureReader, Unreadable
 from cas.objects.id_sets import Ids, no_ids, sort_ids, unite, view_sorted
 from cas.objects.listed_sessions import list_intents, read_intent
@@ -24,6 +25,7 @@ from cas.objects.parts import StoreParts
 from cas.objects.versions import read_root_location
 from cas.operations.census import Census, CountedVersion, Name, VersionState
 from cas.operations.collection_outcomes import DEFAULT_GRACE_SECONDS
+from cas.operations.damaged_records import DamagedRecord, damage_of_version
 from cas.operations.side_by_side import map_side_by_side
 from cas.operations.version_pages import VersionPages
 
@@ -114,8 +116,9 @@ def find_blob(parts: StoreParts, what: str, artifacts: set[str]) -> StoredBlob |
 
 def find_keepers(
     parts: StoreParts, census: Census, blobs: Sequence[StoredBlob]
-) -> list[BlobKeepers]:
-    """Return what keeps each of some blobs. A page that cannot be read keeps what it can be seen to.
+) -> tuple[list[BlobKeepers], list[DamagedRecord]]:
+    """Return what keeps each of some blobs, and versions of which not all can be read: these keep
+    what they can be seen to need.
 
     Raises:
         BackendError: the storage failed.
@@ -123,13 +126,14 @@ def find_keepers(
     found = [BlobKeepers(_look_at(parts, blob)) for blob in blobs]
     wanted = np.concatenate([no_ids(), *(_id_row(one.blob) for one in found)])
     in_purged = np.zeros(len(found), np.bool_)
-    versions = list(census.versions.values())
-    roots = map_side_by_side(parts, lambda one: _root_of(parts, census, one), versions)
+    versions, roots, unreadable = _locate(parts, census)
     with ClosureReader(parts) as closures:
         pages = _PagesWith(closures, wanted)
         read = closures.iter_roots(roots)
         for one, location, root in zip(versions, roots, read, strict=True):
-            needed = pages.needed_by(location, root)
+            needed, error = pages.needed_by(location, root)
+            if error is not None and one.state is not VersionState.PURGED and one.damage is None:
+                unreadable.append(damage_of_version(*one.name, error))
             if one.state is VersionState.PURGED:
                 in_purged |= needed
                 continue
@@ -148,7 +152,29 @@ def find_keepers(
         stored_ns = keepers.blob.modified_ns
         if stored_ns is not None and not is_purged:
             keepers.due_ns = stored_ns + int(DEFAULT_GRACE_SECONDS * SECOND_NS)
-    return found
+    return found, unreadable
+
+
+def _locate(
+    parts: StoreParts, census: Census
+) -> tuple[list[CountedVersion], list[PageLocation], list[DamagedRecord]]:
+    """Return versions with where the root of each lies, and those of which nobody knows."""
+
+    def locate(one: CountedVersion) -> PageLocation | CorruptionError:
+        try:
+            return _root_of(parts, census, one)
+        except CorruptionError as error:
+            return error
+
+    every = list(census.versions.values())
+    versions, roots, unknown = [], [], []
+    for one, location in zip(every, map_side_by_side(parts, locate, every), strict=True):
+        if not isinstance(location, CorruptionError):
+            versions.append(one)
+            roots.append(location)
+        elif one.state is not VersionState.PURGED and one.damage is None:
+            unknown.append(damage_of_version(*one.name, location))
+    return versions, roots, unknown
 
 
 class _PagesWith:
@@ -160,19 +186,31 @@ class _PagesWith:
         self._none = np.zeros(len(wanted), np.bool_)
         self._seen: dict[bytes, Flags] = {}
 
-    def needed_by(self, location: PageLocation, root: Root | CorruptionError) -> Flags:
-        """Return which of them a root needs, as far as it could be read."""
+    def needed_by(
+        self, location: PageLocation, root: Root | CorruptionError
+    ) -> tuple[Flags, CorruptionError | None]:
+        """Return which of them a root needs as far as it can be read, and why that is not all."""
         found = listed_rows(view_sorted(location.blob_id.raw), self._wanted)
         if isinstance(root, CorruptionError):
-            return found
+            return found, root
         found |= listed_rows(sort_ids(root.blob_ids), self._wanted)
         pages = self._closures.iter_pages(root, self._seen, unreadable=Unreadable.IGNORE)
         for raw, ids in pages:
             listed = listed_rows(ids, self._wanted)
             self._seen[raw] = listed if listed.any() else self._none
+        unread = 0
         for page_id in root.page_ids:
-            found |= self._seen.get(page_id.tobytes(), self._none)
-        return found
+            among = self._seen.get(page_id.tobytes())
+            if among is None:
+                unread += 1
+            else:
+                found |= among
+        return found, _pages_unread(unread) if unread else None
+
+
+def _pages_unread(count: int) -> CorruptionError:
+    pages = format_count(count, "page")
+    return CorruptionError(f"{pages} of it cannot be read", code=ErrorCode.MALFORMED_OBJECT)
 
 
 def _look_at(parts: StoreParts, blob: StoredBlob) -> StoredBlob:
@@ -231,7 +269,10 @@ def _paths_in(
             count += len(rows)
         return tuple(paths), count - len(paths)
 
-    return pages.following_moves(read)
+    try:
+        return pages.following_moves(read)
+    except CorruptionError:
+        return (), 0  # that it needs the blob is known all the same
 
 
 def _root_of(parts: StoreParts, census: Census, one: CountedVersion) -> PageLocation:

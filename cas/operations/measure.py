@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from cas.operations.census import CountedVersion, VersionState
+from cas.operations.damaged_records import DamagedRecord
 from cas.operations.space import ListedBlobs, Owners
 
 V = TypeVar("V")
@@ -54,6 +55,8 @@ class OfStore(Generic[V, A]):
         blobs: how many there are.
         unneeded_bytes: blobs that no version needs: what running puts have sent so far, and what a
             collection frees.
+        damaged: what could not be read of versions anywhere in the store, which are not counted
+            then; so others may share more, and free less.
     """
 
     __slots__ = ()
@@ -63,6 +66,7 @@ class OfStore(Generic[V, A]):
     store_bytes: int
     blobs: int
     unneeded_bytes: int
+    damaged: tuple[DamagedRecord, ...]
 
 
 class Level(Protocol[N_contra]):
@@ -116,8 +120,8 @@ class Measure(Generic[N]):
         if is_wanted:
             self._asked_artifacts.add(name)
 
-    def tell(self, records: Records[V, A, S]) -> S:
-        """Return what was counted."""
+    def tell(self, records: Records[V, A, S], damaged: tuple[DamagedRecord, ...]) -> S:
+        """Return what was counted, and what could not be."""
         versions = self._by_version.measure(len(self._versions))
         artifacts = self._by_artifact.measure(len(self._artifacts))
         asked, _ = self._by_wish.measure(2)
@@ -139,4 +143,5 @@ class Measure(Generic[N]):
             store_bytes=round(sizes.sum()),
             blobs=len(sizes),
             unneeded_bytes=round(sizes[unneeded].sum()),
+            damaged=damaged,
         )

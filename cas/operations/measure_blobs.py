@@ -23,6 +23,7 @@ from cas.objects.parts import StoreParts
 from cas.objects.versions import read_root_location
 from cas.operations.census import Census, CountedVersion, Name, take_census
 from cas.operations.choose_measured import choose_measured, order_measured
+from cas.operations.damaged_records import as_error, damage_of_version
 from cas.operations.measure import Measure, OfArtifact, OfStore, OfVersion, Records
 from cas.operations.side_by_side import map_side_by_side
 from cas.operations.space import ListedBlobs, Owners, Rows
@@ -71,26 +72,40 @@ def measure_blobs(parts: StoreParts, ref: Ref | None) -> BlobUsage:
 
     Raises:
         NotFoundError: there is no such version.
-        CorruptionError: a page of the store is missing or damaged.
+        CorruptionError: the version that is asked for is damaged.
     """
     census = take_census(parts)
     wanted = choose_measured(parts, census, ref)
     listed = ListedBlobs(parts)
     measure = Measure(listed, lambda: _Level(listed.sizes))
+    damaged = list(census.damaged_versions)
     for one, rows in NeededBlobs(parts, census, listed).iter_rows(
         order_measured(census, ref, wanted)
     ):
-        measure.add(one, rows, is_wanted=one.name in wanted)
-    return measure.tell(Records(VersionBlobs, ArtifactBlobs, BlobUsage))
+        if not isinstance(rows, CorruptionError):
+            measure.add(one, rows, is_wanted=one.name in wanted)
+        elif wanted == {one.name} and ref is not None:
+            raise rows
+        elif one.damage is None:
+            damaged.append(damage_of_version(*one.name, rows))
+    return measure.tell(Records(VersionBlobs, ArtifactBlobs, BlobUsage), tuple(damaged))
 
 
 def freed_without(parts: StoreParts, census: Census, going: Iterable[Name]) -> int:
-    """Return the bytes of the blobs that some versions need and no other that is not purged does."""
+    """Return the bytes of the blobs that some versions need and no other that is not purged does.
+
+    Raises:
+        CorruptionError: what some version needs cannot be read.
+    """
+    for damaged in census.damaged_versions:
+        raise as_error(damaged)
     listed = ListedBlobs(parts)
     names = set(going)
     needed = np.zeros((2, len(listed)), np.bool_)
     counted = order_measured(census, None, names)
     for one, rows in NeededBlobs(parts, census, listed).iter_rows(counted):
+        if isinstance(rows, CorruptionError):
+            raise rows
         needed[int(one.name in names), rows] = True
     return int(listed.sizes[needed[1] & ~needed[0]].sum())
 
@@ -107,17 +122,24 @@ class NeededBlobs:
 
     def iter_rows(
         self, versions: Iterable[CountedVersion]
-    ) -> Iterable[tuple[CountedVersion, Rows]]:
-        """Yield versions with the rows of what each needs, pages included, each row once.
+    ) -> Iterable[tuple[CountedVersion, Rows | CorruptionError]]:
+        """Yield versions with the rows of what each needs, pages included, each row once; or why that
+        cannot be read.
 
         One that was deleted for good meanwhile is left out.
 
         Raises:
-            CorruptionError: a page is missing or damaged.
             BackendError: the storage failed.
         """
-        found = list(versions)
-        roots = map_side_by_side(self._parts, self._root_of, found)
+        asked = list(versions)
+        located = map_side_by_side(self._parts, self._root_of, asked)
+        found, roots = [], []
+        for one, location in zip(asked, located, strict=True):
+            if isinstance(location, CorruptionError):
+                yield one, location
+            else:
+                found.append(one)
+                roots.append(location)
         with ClosureReader(self._parts) as closures:
             read = closures.iter_roots(roots)
             for one, location, root in zip(found, roots, read, strict=True):
@@ -125,6 +147,8 @@ class NeededBlobs:
                     yield one, self._follow(closures, one, location, root)
                 except NotFoundError:
                     continue
+                except CorruptionError as error:
+                    yield one, error
 
     def _follow(
         self,
@@ -143,9 +167,12 @@ class NeededBlobs:
 
         return pages.following_moves(read)
 
-    def _root_of(self, one: CountedVersion) -> PageLocation:
+    def _root_of(self, one: CountedVersion) -> PageLocation | CorruptionError:
         listing = self._census.listings[one.record.artifact]
-        return read_root_location(self._parts.backend, listing, one.record)
+        try:
+            return read_root_location(self._parts.backend, listing, one.record)
+        except CorruptionError as error:
+            return error
 
     def _rows(self, closures: ClosureReader, location: PageLocation, root: Root) -> Rows:
         fresh: dict[bytes, NDArray[np.int32]] = {}

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cas.errors import NotFoundError
+from cas.errors import CorruptionError, NotFoundError
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
 from cas.objects.versions import read_root_location
-from cas.operations.census import take_census
+from cas.operations.census import Census, CountedVersion, take_census
 from cas.operations.choose_measured import choose_measured, order_measured
+from cas.operations.damaged_records import damage_of_version
 from cas.operations.measure import Measure, OfArtifact, OfStore, OfVersion, Records
 from cas.operations.space import ListedBlobs, Needs, Owners, Space
 from cas.operations.version_pages import VersionPages
@@ -71,24 +72,39 @@ def measure_usage(parts: StoreParts, ref: Ref | None) -> Usage:
 
     Raises:
         NotFoundError: there is no such version.
-        CorruptionError: a page or table of the store is missing or damaged.
+        CorruptionError: the version that is asked for is damaged.
     """
     census = take_census(parts)
     wanted = choose_measured(parts, census, ref)
     listed = ListedBlobs(parts)
     space = Space(parts, listed)
     measure = Measure(listed, lambda: _Level(space, listed))
+    damaged = list(census.damaged_versions)
     for one in order_measured(census, ref, wanted):
-        root = read_root_location(parts.backend, census.listings[one.record.artifact], one.record)
-        pages = VersionPages(parts, one.record, root)
         try:
-            needs = pages.following_moves(
-                lambda pages=pages: space.needs_of(pages, pages.location.blob_id.raw)  # type: ignore[misc]
-            )
+            needs = _needs(parts, census, one, space)
         except NotFoundError:
             continue  # it was deleted for good and collected since the records were read
+        except CorruptionError as error:
+            if wanted == {one.name} and ref is not None:
+                raise
+            if one.damage is None:
+                damaged.append(damage_of_version(*one.name, error))
+            continue
         measure.add(one, needs, is_wanted=one.name in wanted)
-    return measure.tell(Records(VersionUsage, ArtifactUsage, Usage))
+    return measure.tell(Records(VersionUsage, ArtifactUsage, Usage), tuple(damaged))
+
+
+def _needs(parts: StoreParts, census: Census, one: CountedVersion, space: Space) -> Needs:
+    """Return what a version needs, where it was moved meanwhile, too.
+
+    Raises:
+        NotFoundError: it was deleted for good meanwhile.
+        CorruptionError: a revision, a page, or the table of a blob is missing or damaged.
+    """
+    root = read_root_location(parts.backend, census.listings[one.record.artifact], one.record)
+    pages = VersionPages(parts, one.record, root)
+    return pages.following_moves(lambda: space.needs_of(pages, pages.location.blob_id.raw))
 
 
 class _Level:

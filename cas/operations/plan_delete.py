@@ -54,20 +54,28 @@ class DeletionPlan:
     Attributes:
         target: the reference, by number where it was an alias or `latest`.
         is_whole: every version of the artifact was asked for.
+        damaged_aliases: those of the artifact of which nobody knows where they point.
     """
 
     target: str
     is_whole: bool
     versions: tuple[PlannedDeletion, ...]
+    damaged_aliases: tuple[str, ...] = ()
 
     @property
     def protections(self) -> tuple[str, ...]:
         """What can only be overridden by force, in words."""
-        return tuple(
+        found = [
             f"protected alias {', '.join(one.protected)} of {one.artifact} points to v{one.number}"
             for one in self.versions
             if one.protected
-        )
+        ]
+        # It may be protected, too.
+        found += [
+            f"the alias {alias} is damaged and may point to {self.target}"
+            for alias in self.damaged_aliases
+        ]
+        return tuple(found)
 
     @property
     def obstacles(self) -> tuple[str, ...]:
@@ -107,7 +115,8 @@ def plan_delete(parts: StoreParts, ref: Ref, *, now: bool) -> tuple[DeletionPlan
     is_whole = ref.number is None and ref.alias is None and ref.digest_prefix is None
     listing, numbers = _chosen(parts, ref, now=now, is_whole=is_whole)
     records = {number: _read_or_none(parts, listing, number) for number in numbers}
-    states = read_aliases(parts.backend, ref.artifact)
+    every = read_aliases(parts.backend, ref.artifact, past_damage=True)
+    states = {alias: state for alias, state in every.items() if not state.is_damaged}
     name = str(ref.artifact)
     users = find_users(
         parts,
@@ -136,7 +145,11 @@ def plan_delete(parts: StoreParts, ref: Ref, *, now: bool) -> tuple[DeletionPlan
         for number, record in records.items()
     )
     target = name if is_whole else f"{name}:v{numbers[0]}"
-    return DeletionPlan(target=target, is_whole=is_whole, versions=versions), listing
+    damaged = tuple(alias for alias, state in every.items() if state.is_damaged)
+    plan = DeletionPlan(
+        target=target, is_whole=is_whole, versions=versions, damaged_aliases=damaged
+    )
+    return plan, listing
 
 
 def refuse_obstacles(plan: DeletionPlan) -> None:
@@ -152,7 +165,7 @@ def refuse_obstacles(plan: DeletionPlan) -> None:
             "; ".join(found[:SHOWN_OBSTACLES]) + (f"; and {more} more" if more > 0 else ""),
             code=ErrorCode.BRAKE,
             hint="move the alias first, or delete all the same with --force"
-            if any(one.aliases for one in plan.versions)
+            if plan.damaged_aliases or any(one.aliases for one in plan.versions)
             else "delete all the same with --force; cas show tells what was made from what",
         )
 

@@ -15,7 +15,8 @@ from cas.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundEr
 from cas.model.names import ArtifactName
 from cas.objects.parts import StoreParts
 from cas.objects.versions import list_artifacts, unknown_artifact
-from cas.operations.census import Census, CountedVersion, Name, take_census
+from cas.operations.census import Census, CountedVersion, Name, VersionState, take_census
+from cas.operations.damaged_records import DamagedRecord
 from cas.operations.guarantees import require_create_if_absent
 from cas.operations.keep_rules import (
     KeepRules,
@@ -67,11 +68,14 @@ class PrunePlan:
         freed_bytes: whole blobs that only those that go need: what collections free once these are
             purged. None where it was not asked for, or a page of the store cannot be read.
         unknown_keys: of rules that keep nothing of an artifact, since they cannot rank it.
+        damaged: records that cannot be read, and may speak for versions asked for or are of some:
+            what they may speak for is kept.
     """
 
     versions: tuple[JudgedVersion, ...]
     freed_bytes: int | None = None
     unknown_keys: tuple[UnknownKey, ...] = ()
+    damaged: tuple[DamagedRecord, ...] = ()
 
     @property
     def going(self) -> tuple[JudgedVersion, ...]:
@@ -92,7 +96,7 @@ def plan_prune(parts: StoreParts, patterns: Sequence[str], rules: KeepRules) -> 
     """Return which versions rules keep, which would go, and what that would free, changing nothing.
 
     Rules look at each artifact for itself; lineage counts across the whole store, whose records are
-    all read.
+    all read. One that cannot be read counts for whatever it may have said.
 
     Args:
         parts: the store.
@@ -164,11 +168,18 @@ def _plan(
     }
     names: set[Name] = {one.name for versions in asked.values() for one in versions}
     # What nobody asks about stays, and speaks for what it was made from.
+    staying = (VersionState.LIVE, VersionState.UNKNOWN)
     kept: Reasons = {
-        name: [] for name, one in census.versions.items() if one.is_live and name not in names
+        name: []
+        for name, one in census.versions.items()
+        if one.state in staying and name not in names
     }
     for versions in asked.values():
         kept |= choose_kept(versions, rules, now_ns)
+    damaged = _relevant(census, artifacts)
+    for name in names:
+        if doubts := _doubts(damaged, name):
+            kept[name] = kept.get(name, []) + doubts
     kept = spread_lineage(census, kept)
     return PrunePlan(
         versions=tuple(
@@ -181,7 +192,22 @@ def _plan(
             for artifact, versions in asked.items()
             for key in rank_nothing(versions, rules)
         ),
+        damaged=damaged,
     )
+
+
+def _relevant(census: Census, artifacts: Sequence[ArtifactName]) -> tuple[DamagedRecord, ...]:
+    asked = {str(artifact) for artifact in artifacts}
+    return tuple(one for one in census.damaged if one.hides_inputs or one.artifact in asked)
+
+
+def _doubts(damaged: Sequence[DamagedRecord], name: Name) -> list[str]:
+    """Say why a version stays for which something may speak that cannot be read."""
+    aliases = [one for one in damaged if one.alias is not None and one.artifact == name[0]]
+    users = [one for one in damaged if one.hides_inputs]
+    found = [f"{one.alias}, an alias that is damaged, may point to it" for one in aliases[:1]]
+    found += [f"{one.ref}, which is damaged, may have been made from it" for one in users[:1]]
+    return found
 
 
 def _judge(one: CountedVersion, reasons: list[str], now_ns: int) -> JudgedVersion:

@@ -98,11 +98,16 @@ def plan_retention(parts: StoreParts, policy: RetentionPolicy) -> RetentionPlan:
 
 
 def find_due(parts: StoreParts, policy: RetentionPolicy | None) -> DueVersions:
-    """Return what a policy would move, with what was seen of it; nothing by no policy."""
+    """Return what a policy would move, with what was seen of it; nothing by no policy.
+
+    Raises:
+        CorruptionError: a record without which nobody knows what the policy keeps is damaged.
+    """
     # Where nothing can be put into the trash nothing is in it.
     if policy is None or not parts.config.create_if_absent:
         return DueVersions(RetentionPlan(), Census(parts.config.store_id, {}, {}))
     census = take_census(parts)
+    census.require_whole()
     return DueVersions(choose_due(census, policy, parts.clock.now_ns()), census)
 
 

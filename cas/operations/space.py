@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cas.errors import CorruptionError
 from cas.format.blob import CHUNK_BYTES, BlobTable
 from cas.format.encoding import sortable_ids
 from cas.format.manifest import HOLE, Page, Root
 from cas.format.segment import chunk_keys
-from cas.objects.blob_list import BlobList
+from cas.objects.blob_list import BlobList, BlobRef
 from cas.objects.id_sets import Ids, unite
 from cas.objects.parts import StoreParts
 from cas.objects.stored_blobs import list_stored_blobs
@@ -136,6 +137,7 @@ class Space:
         self._raw: list[Floats] = [np.zeros(0)]
         self._stored: list[Floats] = [np.zeros(0)]
         self._counts: list[int] = []
+        self._unreadable: dict[int, CorruptionError] = {}
         self._pages: OrderedDict[bytes, _PageNeeds] = OrderedDict()
         self._kept_runs = 0
         self.chunk_count = 0
@@ -159,7 +161,12 @@ class Space:
         return np.repeat(rows, self._counts)
 
     def needs_of(self, pages: VersionPages, root_blob: bytes) -> Needs:
-        """Return what a version needs, itself included: pages, root, data blobs, chunks."""
+        """Return what a version needs, itself included: pages, root, data blobs, chunks.
+
+        Raises:
+            CorruptionError: a page, or the table of a blob, is missing or damaged. Other versions
+                can be measured all the same.
+        """
         root = pages.root
         found = [
             needs
@@ -192,21 +199,37 @@ class Space:
             self._blobs.rows_of(page.blob_ids, page.blob_sizes, page.table_offsets, 0)
         unknown = range(len(self._counts), len(self._blobs))
         refs = [self._blobs.ref(row) for row in unknown]
-        tables = map_side_by_side(self._parts, self._parts.tables.read, refs)
-        for table in tables:
-            self._number(table)
+        tables = map_side_by_side(self._parts, self._read_table, refs)
+        for row, table in zip(unknown, tables, strict=True):
+            if isinstance(table, CorruptionError):
+                self._unreadable[row] = table
+                self._number_chunks(np.zeros(0), np.zeros(0))
+            else:
+                self._number(table)
+
+    def _read_table(self, ref: BlobRef) -> BlobTable | CorruptionError:
+        try:
+            return self._parts.tables.read(ref)
+        except CorruptionError as error:
+            return error
 
     def _number(self, table: BlobTable) -> None:
         raw = table.chunk_lengths.astype(np.float64)
         share = table.frame_stored / np.maximum(table.frame_raw, 1)
+        self._number_chunks(raw, raw * share[table.chunk_frames] + CHUNK_BYTES)
+
+    def _number_chunks(self, raw: Floats, stored: Floats) -> None:
         self._raw.append(raw)
-        self._stored.append(raw * share[table.chunk_frames] + CHUNK_BYTES)
+        self._stored.append(stored)
         self._firsts.append(self.chunk_count)
         self._counts.append(len(raw))
         self.chunk_count += len(raw)
 
     def _needs(self, page: Page) -> _PageNeeds:
         rows = self._blobs.rows_of(page.blob_ids, page.blob_sizes, page.table_offsets, 0)
+        for row in rows.tolist() if self._unreadable else ():
+            if row in self._unreadable:
+                raise self._unreadable[row]
         firsts = np.array([self._firsts[row] for row in rows.tolist()] or [0], np.int64)
         is_real = page.extent_blobs != HOLE
         starts = firsts[page.extent_blobs[is_real]] + page.extent_first[is_real]

@@ -56,5 +56,4 @@ def command(cli: Invocation, patterns: tuple[str, ...], *, apply: bool, **given:
     with cli.open_store() as store:
         if apply:
             return show_prune_outcome(cli.console, store.prune(patterns, rules))
-        show_prune_plan(cli.console, store.plan_prune(patterns, rules))
-    return 0
+        return show_prune_plan(cli.console, store.plan_prune(patterns, rules))

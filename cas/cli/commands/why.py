@@ -17,11 +17,11 @@ cas why 5f0c2a91
 
 @verb("why", examples=EXAMPLES)
 @click.argument("what", metavar="REF|REF/PATH|BLOB")
-def command(cli: Invocation, what: str) -> None:
+def command(cli: Invocation, what: str) -> int:
     """Show what keeps a version, a file of one, or a blob, by its id or at least 8 digits of it.
 
     A blob is kept by versions that need it, those in the trash too, and by puts under way. Aliases
     and versions made from a version stand against its deletion.
     """
     with cli.open_store() as store:
-        show_explanation(cli.console, store.explain(what))
+        return show_explanation(cli.console, store.explain(what))
