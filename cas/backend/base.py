@@ -192,8 +192,9 @@ def create_confirmed(backend: Backend, key: str, content: bytes, *, attempts: in
         except BackendError as error:
             if isinstance(first, AlreadyExistsError):
                 first = error
+    why = f": {first}" if isinstance(first, BackendError) else ""
     raise BackendError(
-        f"{key}: what stands there is unknown after {attempts} attempts",
+        f"{key}: what stands there is unknown after {attempts} attempts{why}",
         code=first.code if isinstance(first, BackendError) else ErrorCode.BACKEND_FAILED,
         hint=first.hint if first is not None else None,
     ) from first

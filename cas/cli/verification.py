@@ -20,6 +20,11 @@ def show_verify(console: Console, outcome: VerifyOutcome) -> int:
     be read.
     """
     code = DAMAGED_EXIT if not outcome.is_sound else INCOMPLETE_EXIT if outcome.unread else 0
+    if outcome.not_kept is not None:
+        console.warning(
+            f"the store does not remember what was found, so neither cas repair nor the next run "
+            f"knows of it: {escape(outcome.not_kept)}"
+        )
     if console.as_json:
         console.document({"sound": outcome.is_sound, **to_json(outcome)})
         return code

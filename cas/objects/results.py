@@ -6,7 +6,6 @@ Spec: specs/protocol/verify-repair.md
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,16 +112,3 @@ def _merge(
     last = np.ones(len(keys_of), np.bool_)
     last[:-1] = keys_of[1:] != keys_of[:-1]
     return keys_of[last], seconds[last]
-
-
-def try_write_results(
-    backend: Backend,
-    known: KnownResults,
-    blob_ids: NDArray[np.uint8],
-    now_seconds: int,
-    existing: NDArray[np.uint8],
-) -> KnownResults:
-    """Record results as `write_results` does, unless the storage does not let it."""
-    with suppress(BackendError):  # a reader may verify, too; then only nobody remembers it
-        return write_results(backend, known, blob_ids, now_seconds, existing)
-    return known

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from cas.backend.base import Backend
 from cas.errors import NotFoundError
-from cas.format import keys
 from cas.format.encoding import ID_BYTES
 from cas.objects.examine_blob import BlobTarget
+from cas.objects.id_sets import Ids
+from cas.objects.stored_blobs import list_stored_blobs
+from cas.objects.workers import Workers
+from cas.operations.side_by_side import READERS
 
 # Fewer are asked for one by one, where one version is looked at; more are listed.
 PROBED_BLOBS = 64
@@ -96,43 +99,33 @@ class ListedBlobs:
     """The blobs that a listing shows."""
 
     def __init__(self, backend: Backend) -> None:
-        """List them all."""
-        found = [self._list(backend, folder, is_meta) for folder, is_meta in _FOLDERS]
-        ids = b"".join(one for one, _ in found)
-        sizes = [size for _, of_folder in found for size in of_folder]
-        values = np.frombuffer(ids, f"S{ID_BYTES + 1}")
+        """List them all, many folders at once unless they are here."""
+        with Workers(1 if backend.capabilities.local else READERS, "cas-list") as workers:
+            stored = list_stored_blobs(backend, workers)
+        values = _values_of(stored.ids, stored.are_meta)
         order = np.argsort(values)
         self._values = values[order]
-        self._sizes = np.array(sizes, np.int64)[order]
-
-    @staticmethod
-    def _list(backend: Backend, folder: str, is_meta: bool) -> tuple[bytes, list[int]]:  # noqa: FBT001
-        ids = bytearray()
-        sizes: list[int] = []
-        for stored in backend.list_objects(folder):
-            blob_id = keys.parse_blob_key(stored.key)
-            if blob_id is not None:
-                # A byte that is not zero ends the value, so ids that end in zeros differ, too.
-                ids += blob_id.raw + bytes([1 + is_meta])
-                sizes.append(stored.size)
-        return bytes(ids), sizes
+        self._sizes = stored.sizes[order]
 
     def __len__(self) -> int:
         return len(self._values)
 
     def sizes_of(self, needed: NeededBlobs) -> NDArray[np.int64]:
         """Return the size of each blob, -1 for one that is not there."""
-        rows = np.empty((len(needed), ID_BYTES + 1), np.uint8)
-        rows[:, :ID_BYTES] = needed.ids
-        rows[:, ID_BYTES] = 1 + needed.are_meta
-        wanted = rows.view(f"S{ID_BYTES + 1}").reshape(-1)
+        wanted = _values_of(needed.ids, needed.are_meta)
         if len(self._values) == 0 or len(wanted) == 0:
             return np.full(len(wanted), -1, np.int64)
         at = np.minimum(np.searchsorted(self._values, wanted), len(self._values) - 1)
         return np.where(self._values[at] == wanted, self._sizes[at], -1)
 
 
-_FOLDERS = ((keys.BLOBS, False), (keys.META, True))
+def _values_of(ids: Ids, are_meta: NDArray[np.uint8] | NDArray[np.bool_]) -> NDArray[np.bytes_]:
+    """Return values that compare and differ as ids and kinds together do."""
+    rows = np.empty((len(ids), ID_BYTES + 1), np.uint8)
+    rows[:, :ID_BYTES] = ids
+    # A byte that is not zero ends the value, so ids that end in zeros differ, too.
+    rows[:, ID_BYTES] = 1 + are_meta
+    return rows.view(f"S{ID_BYTES + 1}").reshape(-1)
 
 
 def probe_sizes(backend: Backend, needed: NeededBlobs) -> NDArray[np.int64]:

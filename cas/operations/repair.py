@@ -14,7 +14,7 @@ import numpy as np
 from cas.environment import monotonic_seconds
 from cas.errors import BackendError, CasError, CorruptionError
 from cas.format import keys
-from cas.format.manifest import Root
+from cas.format.manifest import Root, root_page_location
 from cas.format.session import Intent
 from cas.format.verification import DamageState
 from cas.model.names import Ref
@@ -191,7 +191,7 @@ class _Repair:
                 rebuilt_blobs=len(index[0]),
                 lost=tuple(lost),
                 unrepaired=tuple(self._unrepaired(failed)),
-                unread=tuple(found.unread),
+                unread=tuple(dict.fromkeys(found.unread)),
             )
         if options.apply:
             if index[0] or index[1]:
@@ -393,17 +393,26 @@ def _within(need: BlobNeed) -> Int64s:
 
 
 def _unreadable(parts: StoreParts, version: LiveVersion) -> Iterator[int]:
-    """Yield the rows of the pages of a version that cannot be read; -1 for its root."""
+    """Yield the rows of the pages of a version that are damaged or missing; -1 for its root.
+
+    What could not be read for another reason is told apart, and nothing is concluded from it (V3).
+    """
     try:
         root = parts.pages.read_root(version.root)
         if root.digest != version.record.digest:
             yield -1
-    except CasError:
+    except CorruptionError:
         yield -1
         return
-    for row, (_, page) in enumerate(pages_of(parts, version)):
-        if page is None:
+    except CasError:
+        return
+    for row in range(len(root.page_ids)):
+        try:
+            parts.pages.read_page(root_page_location(root, row))
+        except CorruptionError:
             yield row
+        except CasError:
+            continue
 
 
 def _names(parts: StoreParts, version: LiveVersion, blob_ids: set[bytes]) -> bool:

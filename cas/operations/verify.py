@@ -5,8 +5,6 @@ Spec: specs/protocol/verify-repair.md
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from cas.environment import monotonic_seconds
 from cas.errors import BackendError
 from cas.model.names import Ref
@@ -53,7 +51,7 @@ def verify(parts: StoreParts, ref: Ref | None, options: VerifyOptions) -> Verify
         forget_what_went(fresh, found, ref, cancel)
     finally:
         if options.remember:
-            _remember_damage(fresh, found, reads)
+            reads.not_kept = _remember_damage(fresh, found, reads) or reads.not_kept
     name_affected(fresh, found)
     return VerifyOutcome(
         level=level,
@@ -67,14 +65,15 @@ def verify(parts: StoreParts, ref: Ref | None, options: VerifyOptions) -> Verify
         left_blobs=reads.left,
         recent_blobs=reads.recent,
         problems=tuple(found.problems),
-        unread=tuple(found.unread),
+        unread=tuple(dict.fromkeys(found.unread)),
+        not_kept=reads.not_kept,
         seconds=monotonic_seconds() - started,
     )
 
 
-def _remember_damage(parts: StoreParts, found: Inspection, reads: DataReads) -> None:
-    """Bring the records of damage in the store in line with what was found."""
-    with suppress(BackendError):  # a reader may verify, too; then only nobody remembers it
+def _remember_damage(parts: StoreParts, found: Inspection, reads: DataReads) -> str | None:
+    """Bring the records of damage in the store in line with what was found; return why not."""
+    try:
         known = read_damage(parts.backend, list_damage(parts.backend))
         read = (*reads.confirmed, *reads.sound)
         sound = [one for one in read if one not in found.damage]
@@ -85,3 +84,6 @@ def _remember_damage(parts: StoreParts, found: Inspection, reads: DataReads) -> 
         merged = merge_damage(known, found.damage.values(), sound)
         if merged is not None or known.unread:
             write_damage(parts.backend, known, known.blobs.values() if merged is None else merged)
+    except BackendError as error:
+        return str(error)  # a reader may verify, too; then nobody remembers it
+    return None

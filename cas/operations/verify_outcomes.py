@@ -79,6 +79,8 @@ class VerifyOutcome:
         recent_blobs: blobs that were passed over because they were read recently.
         problems: what is damaged.
         unread: what the storage or this version of cas did not let read; nothing is known of it.
+        not_kept: why the store could not keep what was found, so that puts, repairs and later runs do
+            not know of it; or None.
     """
 
     level: VerifyLevel
@@ -93,6 +95,7 @@ class VerifyOutcome:
     recent_blobs: int = 0
     problems: tuple[Problem, ...] = ()
     unread: tuple[str, ...] = ()
+    not_kept: str | None = None
     seconds: float = 0.0
 
     @property

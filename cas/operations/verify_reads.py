@@ -15,7 +15,7 @@ from cas.model.progress import Cancel, Progress
 from cas.objects.damage import BlobDamage
 from cas.objects.examine_blob import READ_BYTES, BlobTarget, examine_blob
 from cas.objects.parts import StoreParts
-from cas.objects.results import KnownResults, read_results, try_write_results
+from cas.objects.results import KnownResults, read_results, write_results
 from cas.operations.inspect_structure import Inspection
 from cas.operations.verify_outcomes import VerifyOptions
 
@@ -30,7 +30,7 @@ NS = 1_000_000_000
 @dataclass(slots=True)
 class DataReads:
     """What a run read so far; `sound` are ids of blobs that were found whole, `confirmed` of those
-    that were recorded as damaged and are not.
+    that were recorded as damaged and are not. `not_kept` is why that could not be remembered.
     """
 
     blobs: int = 0
@@ -39,6 +39,7 @@ class DataReads:
     recent: int = 0
     sound: list[bytes] = field(default_factory=list)
     confirmed: list[bytes] = field(default_factory=list)
+    not_kept: str | None = None
 
 
 def read_blobs(
@@ -110,9 +111,14 @@ class _Run:
         if not self._found.is_all:
             existing = np.concatenate([existing, _ids_of(self._known)])
         now = self._parts.clock.now_ns() // NS
-        self._known = try_write_results(self._parts.backend, self._known, ids, now, existing)
-        self._remembered = len(sound)
         self._remembered_at = monotonic_seconds()
+        try:
+            self._known = write_results(self._parts.backend, self._known, ids, now, existing)
+        except BackendError as error:
+            self._reads.not_kept = str(error)  # a reader may verify, too
+            return
+        self._reads.not_kept = None
+        self._remembered = len(sound)
 
     def _due(self) -> NDArray[np.int64]:
         """Rows of the blobs to read: never read ones first, then those read longest ago."""
