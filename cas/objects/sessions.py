@@ -26,6 +26,7 @@ class WriterSession:
         self._next = 0
         self._keys: list[str] = []
         self._deletions: list[Future[None]] = []
+        self._held = False
         self.id = SessionId(random_bytes(SESSION_ID_BYTES))
         # The slot that the first final intent named. Later ones keep it, since a collector that
         # settles this session walks up from there.
@@ -40,7 +41,7 @@ class WriterSession:
         self._next = 0
         self.segments = 0
         self.first_slot = None
-        self._keys.clear()
+        self.abandon()
 
     @property
     def next_intent(self) -> int:
@@ -65,15 +66,31 @@ class WriterSession:
                 self._backend.delete(self._keys[0])
             del self._keys[0]
 
+    def hold(self) -> None:
+        """Keep the intents, whatever ends this session, until it is released.
+
+        For before a slot is asked for: an interruption may come between the request and whatever
+        would deal with it.
+        """
+        self._held = True
+
+    def release(self) -> None:
+        """Let the intents go with this session: for certain, something stands in its slot."""
+        self._held = False
+
     def abandon(self) -> None:
-        """Leave the intents to a collector: this session's slot is not settled."""
+        """Leave the intents to a collector."""
         self._keys.clear()
+        self._held = False
 
     def begin_close(self) -> None:
         """Begin to delete the intents, now that nothing needs them; `close` waits for that.
 
-        Threads of a pool are waited for when the interpreter exits, so none is lost then.
+        Threads of a pool are waited for when the interpreter exits, so none is lost then. Intents
+        that are held are left to a collector, which settles this session's slot.
         """
+        if self._held:
+            self.abandon()
         if not self._keys:
             return
         pool = ThreadPoolExecutor(DELETE_THREADS, thread_name_prefix="cas-session")

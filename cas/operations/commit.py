@@ -200,6 +200,7 @@ class Commit:
         self, manifest: Manifest, description: Description, stamp: int, *, must_follow: bool
     ) -> VersionRecord:
         number = self._first_slot
+        self._session.hold()
         while True:
             record = self._record(manifest, description, number, stamp)
             try:
@@ -209,11 +210,13 @@ class Commit:
                 raise
             if stands.session == self._session.id:
                 if isinstance(stands, VersionRecord):
+                    self._session.release()
                     return stands
                 # A collector took this session for dead and settled it.
                 self._session.renew()
                 raise NotCommitted
             if must_follow and isinstance(stands, VersionRecord):
+                self._session.release()
                 raise ConflictError(
                     f"{self._artifact}:v{number} was published meanwhile",
                     code=ErrorCode.PARENT_MOVED,

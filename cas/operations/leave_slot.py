@@ -16,22 +16,18 @@ def leave_slot(
     void: Callable[[], object],
     stands: Callable[[], bool],
 ) -> None:
-    """Settle what was asked for before the intents may go.
+    """Settle what was asked for, so that the intents may go.
 
-    If not even that can be done the intents stay, and a collector settles the session.
+    If not even that can be done, or is interrupted, the intents stay, since the session was held
+    before it asked; and a collector settles it.
 
     Args:
         void: creates a void of the session there, unless it is taken.
         stands: reads it, and tells whether anything stands there.
     """
-    settled = False
-    try:
-        if not parts.config.create_if_absent:
-            return  # the void would replace what stands there, another's version included
-        with suppress(CasError):
-            void()
-            settled = stands()
-    finally:
-        # Also when a second interruption ends this.
-        if not settled:
-            session.abandon()
+    if not parts.config.create_if_absent:
+        return  # the void would replace what stands there, another's version included
+    with suppress(CasError):
+        void()
+        if stands():
+            session.release()

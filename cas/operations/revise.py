@@ -177,6 +177,7 @@ class Reviser:
 
     def _take(self, session: WriterSession, tried: Revision, record: RevisionRecord) -> Revision:
         artifact, number, k = tried.artifact, tried.number, tried.k
+        session.hold()
         try:
             stands = publish_revision(self._backend, record, artifact, number, k)
         except BaseException:
@@ -190,9 +191,11 @@ class Reviser:
             )
             raise
         if stands.session != session.id:
+            session.release()
             return replace(tried, outcome=RevisionOutcome.OVERTAKEN)
         if isinstance(stands, VoidRecord):
             # A collector took this session for dead and settled it; its intents are the collector's.
             session.abandon()
             return replace(tried, outcome=RevisionOutcome.FENCED)
+        session.release()
         return replace(tried, outcome=RevisionOutcome.PUBLISHED, root=record.root)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -58,6 +60,37 @@ def test_a_put_interrupted_twice_leaves_its_intents_to_a_collector(scene, first)
     (key,) = scene.listed("sessions")
     intent = decode_intent(scene.truth.get(key), what=key)
     assert (intent.final, intent.artifact, intent.slot) == (True, "data", 0)
+    backend.under_way[0]()
+    assert scene.held("data:v0") == first
+
+
+@contextmanager
+def interrupted_at(function):
+    """Press Ctrl-C as soon as a function of this name is called."""
+
+    def trace(frame, event, _):
+        if event == "call" and frame.f_code.co_name == function:
+            raise KeyboardInterrupt
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("function", ["_give_up", "leave_slot"])
+def test_a_second_interruption_before_the_slot_is_settled_leaves_the_intents(
+    scene, first, function
+):
+    """At whatever moment it comes: what was asked for may still land."""
+    backend = Interrupted(scene.truth, 1)
+    with pytest.raises(KeyboardInterrupt), interrupted_at(function):
+        scene.put(first, backend)
+
+    (key,) = scene.listed("sessions")
+    assert decode_intent(scene.truth.get(key), what=key).slot == 0
     backend.under_way[0]()
     assert scene.held("data:v0") == first
 
