@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cas.drafts import Draft
     from cas.errors import (
         AlreadyExistsError,
         BackendError,
@@ -85,7 +86,7 @@ if TYPE_CHECKING:
         VerifyOptions,
         VerifyOutcome,
     )
-    from cas.shortcuts import get, open, put
+    from cas.shortcuts import draft, get, open, put
     from cas.store import Store
     from cas.tables.outcomes import (
         ChangedRow,
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "cas.drafts": ("Draft",),
     "cas.errors": (
         "AlreadyExistsError",
         "BackendError",
@@ -203,7 +205,7 @@ _MODULES = {
         "VerifyOptions",
         "VerifyOutcome",
     ),
-    "cas.shortcuts": ("get", "open", "put"),
+    "cas.shortcuts": ("draft", "get", "open", "put"),
     "cas.store": ("Store",),
     "cas.tensors.mapping": ("Tensors",),
     "cas.tensors.stored_tensor": ("StoredTensor",),
@@ -257,6 +259,7 @@ __all__ = [
     "DiagnoseOptions",
     "Diagnosis",
     "Diff",
+    "Draft",
     "DueVersion",
     "Entry",
     "EntryKind",
@@ -330,6 +333,7 @@ __all__ = [
     "VersionBlobs",
     "VersionSummary",
     "VersionUsage",
+    "draft",
     "get",
     "open",
     "put",

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cas.environment import current_environ
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
@@ -16,6 +17,9 @@ from cas.model.names import Ref
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome
 from cas.settings import find_store
 from cas.store import AnySource, Store
+
+if TYPE_CHECKING:
+    from cas.drafts import Draft  # 0.1 s, for fsspec
 
 
 def put(
@@ -35,6 +39,27 @@ def put(
     """
     with _opened(store, create=True) as opened:
         return opened.put(source, name, options)
+
+
+def draft(
+    name: str,
+    base: str | None = None,
+    options: PutOptions | None = None,
+    *,
+    store: Store | str | None = None,
+    **given: Any,
+) -> Draft:
+    r"""Begin a version that is written file by file; see `Store.draft`.
+
+    Examples:
+        >>> with cas.draft("digits", base="latest", store=url) as new:
+        ...     new.pipe("more.txt", b"three\n")
+        >>> new.outcome.ref
+        'digits:v1'
+    """
+    # The draft outlives this call, so its store is left to it and closed with the process.
+    opened = store if isinstance(store, Store) else _open(store, create=True)
+    return opened.draft(name, base, options, **given)
 
 
 def get(

@@ -27,6 +27,7 @@ from cas.upkeep import Upkeep
 # Each of these takes some milliseconds to load that commands of another kind need not spend.
 if TYPE_CHECKING:
     from cas.chunk_cache.cache import CacheCounts
+    from cas.drafts import Draft
     from cas.operations.collection_outcomes import (
         CollectionOutcome,
         CollectionPlan,
@@ -237,6 +238,38 @@ class Store(Upkeep, Comparisons):
         from cas.operations.sources import as_source
 
         return put(self._parts, as_source(source, options), ArtifactName(name), options)
+
+    def draft(
+        self,
+        name: str,
+        base: str | None = None,
+        options: PutOptions | None = None,
+        **given: Any,
+    ) -> Draft:
+        """Begin a version of an artifact that is written file by file: a context manager, and a
+        filesystem of fsspec for whatever writes to one.
+
+        What is committed becomes the next version, as `put` makes it: also if another version was
+        published since. `if_parent=base` lets it fail then.
+
+        Args:
+            name: the artifact.
+            base: the version to begin with, of this or another artifact, whose files need not be
+                read; "latest" is the newest one of this artifact, if there is any; None begins with
+                nothing.
+            options: how it is committed and what is said of it.
+            given: single fields of `PutOptions`, such as `description`.
+
+        Raises:
+            NotFoundError: the base does not exist.
+            InvalidInputError: a name or an option is not allowed.
+        """
+        check_features(self.config, "write")
+        # 0.1 s, for fsspec, that a put need not spend.
+        from cas.drafts import Draft, DraftPlace
+
+        options = replace(options or PutOptions(), **given)
+        return Draft(self, DraftPlace.find(self._parts, name, base, options))
 
     def plan_put(self, source: AnySource, name: str, options: PutOptions | None = None) -> PutPlan:
         """Return what `put` would send, to the byte, without writing anything to the store."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -10,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from cas.errors import ErrorCode, InvalidInputError, NotFoundError
+from cas.errors import ErrorCode, NotFoundError
 from cas.format.version import Lineage, VersionRecord
 from cas.model.entry import Entry, EntryKind, EntryList, Totals, path_to_bytes, path_to_text
 from cas.model.ids import VersionDigest
+from cas.model.patterns import fixed_folder, path_expression
 from cas.objects.parts import StoreParts
 from cas.operations.get import get
 from cas.operations.outcomes import GetOptions, GetOutcome
@@ -220,13 +220,10 @@ class Version(Mapping[str, Entry]):
         Raises:
             InvalidInputError: the pattern is empty.
         """
-        if not pattern.strip("/"):
-            raise InvalidInputError("the pattern is empty", code=ErrorCode.INVALID_OPTION)
-        fits = re.compile(_glob_expression(pattern.strip("/")), re.DOTALL)
-        fixed = re.split(r"[*?\[]", pattern.strip("/"))[0].rpartition("/")[0]
+        fits = re.compile(path_expression(pattern), re.DOTALL)
         return EntryList(
             entry
-            for entry in self.entries(fixed)
+            for entry in self.entries(fixed_folder(pattern))
             if entry.kind is not EntryKind.DIRECTORY and fits.fullmatch(entry.path)
         )
 
@@ -365,30 +362,3 @@ def _reopen(store: _Opened, ref: str, digest: VersionDigest) -> Version:
             code=ErrorCode.VERSION_NOT_FOUND,
         )
     return version
-
-
-def _glob_expression(pattern: str) -> str:
-    """Return a regular expression for a pattern in which `*` does not cross `/`."""
-    parts = [
-        "(?:[^/]+/)*" if part == "**" else _component_expression(part) + "/"
-        for part in pattern.split("/")
-    ]
-    if pattern.rsplit("/", maxsplit=1)[-1] == "**":
-        parts[-1] = ".+/"
-    return "".join(parts).removesuffix("/")
-
-
-def _component_expression(pattern: str) -> str:
-    """Return a regular expression for a pattern of one name."""
-    parts: list[str] = []
-    for piece in re.findall(r"\*+|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
-        if piece[0] == "*":
-            parts.append("[^/]*")
-        elif piece == "?":
-            parts.append("[^/]")
-        elif len(piece) > 1:
-            of_class = re.sub(r"\)\\[zZ]$", "", fnmatch.translate(piece).removeprefix("(?s:"))
-            parts.append(f"(?!/){of_class}")
-        else:
-            parts.append(re.escape(piece))
-    return "".join(parts)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cas.as_files.failures import no_such_path
 from cas.errors import InvalidInputError, NotFoundError
-from cas.filesystem.failures import no_such_path
 from cas.filesystem.places import VersionPlace
 from cas.format.manifest import MODE_EXECUTABLE, Page
 from cas.model.entry import EntryKind, path_to_bytes, path_to_text

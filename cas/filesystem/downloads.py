@@ -10,8 +10,8 @@ from fsspec import AbstractFileSystem
 from fsspec.callbacks import Callback
 from fsspec.implementations.local import LocalFileSystem, make_path_posix, trailing_sep
 
+from cas.as_files.failures import as_os_errors
 from cas.errors import IncompleteError, InvalidInputError, NotFoundError
-from cas.filesystem.failures import as_os_errors
 from cas.filesystem.places import VersionPlace
 from cas.model.entry import path_to_bytes
 from cas.model.progress import Progress, ProgressSink

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from glob import has_magic
 from typing import Any, NoReturn
 
+from cas.as_files.failures import MissingPathError, NoUrlError, as_os_errors, is_a_folder
 from cas.errors import ErrorCode
 from cas.filesystem.descriptions import (
     Details,
@@ -15,7 +16,6 @@ from cas.filesystem.descriptions import (
     describe_version,
     iter_below,
 )
-from cas.filesystem.failures import MissingPathError, NoUrlError, as_os_errors, is_a_folder
 from cas.filesystem.pinned_store import PinnedStore
 from cas.filesystem.places import ArtifactFolder, VersionFolder, VersionPlace, find_place
 from cas.filesystem.read_only import ReadOnlyFileSystem

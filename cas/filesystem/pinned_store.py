@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from cas.filesystem.failures import as_os_errors
+from cas.as_files.failures import as_os_errors
 from cas.format.manifest import Page, Root
 from cas.format.version import VersionRecord
 from cas.model.entry import PageLocation

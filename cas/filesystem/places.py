@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cas.filesystem.failures import MissingPathError, as_os_errors, no_such_path
+from cas.as_files.failures import MissingPathError, as_os_errors, no_such_path
 from cas.filesystem.pinned_store import PinnedStore
 from cas.model.names import ArtifactName, Ref
 from cas.operations.pinned import PinnedVersion

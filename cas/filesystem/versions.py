@@ -16,12 +16,12 @@ from typing import Any, Self
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
+from cas.as_files.failures import as_os_errors, is_a_folder
+from cas.as_files.many_ranges import AskedRange, read_many
 from cas.errors import ErrorCode, InvalidInputError
 from cas.filesystem.chosen_store import AmbientStore, choose_store
 from cas.filesystem.downloads import find_pairs, folder_for, get_files, get_folder
-from cas.filesystem.failures import as_os_errors, is_a_folder
 from cas.filesystem.listing import ListingFileSystem
-from cas.filesystem.many_ranges import AskedRange, read_many
 from cas.filesystem.opened_file import CasFile
 from cas.filesystem.pinned_store import Knowledge, PinnedStore
 from cas.filesystem.places import VersionPlace, find_place

@@ -59,6 +59,8 @@ class Surroundings:
     Attributes:
         bad_blobs: ids of blobs that the log check of an earlier try found bad, or that are damaged.
         damage: what is known to be damaged in the store.
+        newest: the newest visible version, whether its pages can be read or not. It is `base` too, if
+            that can be read, but for a draft on another version.
         unreadable: the newest visible version, if its root is damaged; then there is no `base`.
         unknown: why it is not known which version is the newest; then `base` is an older one, and
             only chunks and pages are shared with it.
@@ -69,15 +71,9 @@ class Surroundings:
     base: BaseVersion | None
     bad_blobs: frozenset[bytes] = frozenset()
     damage: KnownDamage = NO_DAMAGE
+    newest: VersionRecord | None = None
     unreadable: VersionRecord | None = None
     unknown: CorruptionError | None = None
-
-    @property
-    def newest(self) -> VersionRecord | None:
-        """The newest visible version, whether its pages can be read or not."""
-        if self.unknown is not None:
-            return None
-        return self.unreadable if self.base is None else self.base.record
 
     def avoiding(self, bad_blobs: frozenset[bytes]) -> Surroundings:
         """Return the same with blobs that must not be shared, besides those known as damaged."""
@@ -140,13 +136,21 @@ def read_surroundings(
             if error.code is ErrorCode.MISSING_OBJECT and location != seen:
                 seen = location
                 continue
+            newest = record if unknown is None else None
             return Surroundings(
-                log, listing, None, damage=damage, unreadable=record, unknown=unknown
+                log,
+                listing,
+                None,
+                damage=damage,
+                newest=newest,
+                unreadable=record,
+                unknown=unknown,
             )
         locations = [root_page_location(root, row) for row in range(len(root.page_ids))]
         by_id = {location.page_id.raw: location for location in locations}
         base = BaseVersion(record, root, location, by_id)
-        return Surroundings(log, listing, base, damage=damage, unknown=unknown)
+        newest = record if unknown is None else None
+        return Surroundings(log, listing, base, damage=damage, newest=newest, unknown=unknown)
 
 
 def _look_around(

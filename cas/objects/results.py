@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from cas.backend.base import Backend
 from cas.environment import random_bytes
-from cas.errors import BackendError
 from cas.format import keys
 from cas.format.segment import chunk_keys
 from cas.format.verification import ResultsRecord, decode_results, encode_results

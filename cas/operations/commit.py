@@ -173,7 +173,7 @@ class Commit:
 
         def needed() -> Ids:
             metas = [blob.blob_id.raw for blob in manifest.new_blobs]
-            tables = [page.page.blob_ids for page in self._stored.pages]
+            tables = [page.blob_ids for page in self._stored.pages]
             metas += [one.blob_id.raw for one in manifest.reused]
             # The root of the base protects the reused pages: it must stay until W3, too.
             root = self._found.usable_root

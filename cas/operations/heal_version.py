@@ -80,7 +80,7 @@ class StoredPlaces:
         self._session = session
         self._found = found
         self._stored = stored
-        self._by_first: dict[bytes, NewPage] = {one.page.paths[0]: one for one in stored.pages}
+        self._by_first = {one.first_path: one for one in stored.pages if isinstance(one, NewPage)}
         self._firsts: dict[PageLocation, bytes] = {}
         if found.base is not None:
             root = found.base.root

@@ -41,7 +41,11 @@ class Manifest:
 def lay_out_manifest(session: SessionId, found: Surroundings, stored: StoredTree) -> Manifest:
     """Lay out the pages that the base version does not have, and a root that names all."""
     known = found.usable_pages
-    fresh = {p.page_id.raw: p for p in stored.pages if p.page_id.raw not in known}
+    fresh = {
+        page.page_id.raw: page
+        for page in stored.pages
+        if isinstance(page, NewPage) and page.page_id.raw not in known
+    }
     shared = found.usable_root
     if shared is not None and not fresh and _is_root_of(found, stored):
         return Manifest(shared, [], b"", tuple(known[p.page_id.raw] for p in stored.pages))
@@ -79,8 +83,8 @@ def _encode_root(stored: StoredTree, locations: list[PageLocation]) -> bytes:
         Root(
             digest=stored.digest,
             totals=stored.totals,
-            page_entries=np.array([len(page.page.paths) for page in pages], np.uint32),
-            first_paths=[page.page.paths[0] for page in pages],
+            page_entries=np.array([page.entries for page in pages], np.uint32),
+            first_paths=[page.first_path for page in pages],
             **located_columns(locations),
         )
     )
@@ -88,5 +92,5 @@ def _encode_root(stored: StoredTree, locations: list[PageLocation]) -> bytes:
 
 def _data_ids(pages: list[NewPage]) -> bytes:
     """The ids of all data blobs that pages speak of, sorted, each once."""
-    found = {row.tobytes() for page in pages for row in page.page.blob_ids}
+    found = {row.tobytes() for page in pages for row in page.blob_ids}
     return b"".join(sorted(found))

@@ -8,29 +8,28 @@ from dataclasses import replace
 
 from cas.model.entry import path_to_text
 from cas.model.names import ArtifactName
-from cas.objects.base_version import read_surroundings
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.operations.describe import check_options
 from cas.operations.dry_backend import DryBackend
 from cas.operations.lay_out import lay_out_manifest
 from cas.operations.outcomes import PlannedFile, PutOptions, PutPlan
-from cas.operations.store_tree import Source, store_tree
+from cas.operations.store_source import AnySource, look_around, store_source
 
 # The log's listing at W2, the slot, and the deletion of the intent; the puts are counted.
 FIXED_REQUESTS = 3
 
 
 def plan_put(
-    parts: StoreParts, source: Source, artifact: ArtifactName, options: PutOptions
+    parts: StoreParts, source: AnySource, artifact: ArtifactName, options: PutOptions
 ) -> PutPlan:
     """Return what `put` with the same arguments would do now. Raises as `put` does."""
     check_options(options)
     backend = DryBackend(parts.backend)
     dry = replace(parts, backend=backend)
     session = WriterSession(dry.backend)
-    found = read_surroundings(parts.backend, parts.pages, artifact)
-    with store_tree(dry, source, options, session, found, notes=False) as stored:
+    found = look_around(parts, source, artifact)
+    with store_source(dry, source, options, session, found, notes=False) as stored:
         stored.finish_sending()
         newest = found.newest
         changed = newest is None or newest.digest != stored.digest or options.force

@@ -20,21 +20,22 @@ from cas.errors import (
 from cas.format.version import VersionRecord
 from cas.model.durations import span_or_never
 from cas.model.names import AliasName, ArtifactName, Ref
-from cas.objects.base_version import Surroundings, is_purged, read_surroundings
+from cas.objects.base_version import Surroundings, is_purged
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.operations.commit import Commit, NotCommitted, until_committed
 from cas.operations.describe import describe_version
+from cas.operations.draft_edits import DraftSource
 from cas.operations.guarantees import require_able_client
 from cas.operations.move_alias import AliasMove, move_aliases, refuse_protected
 from cas.operations.outcomes import PutOptions, PutOutcome
 from cas.operations.resolve import resolve_record
-from cas.operations.store_tree import Source, store_tree
+from cas.operations.store_source import AnySource, look_around, store_source
 from cas.operations.stored_tree import StoredTree
 
 
 def put(
-    parts: StoreParts, source: Source, artifact: ArtifactName, options: PutOptions
+    parts: StoreParts, source: AnySource, artifact: ArtifactName, options: PutOptions
 ) -> PutOutcome:
     """Store the source as the next version, unless it is what the newest version holds.
 
@@ -73,14 +74,14 @@ class _Put:
     """One put, which may have to begin again."""
 
     parts: StoreParts
-    source: Source
+    source: AnySource
     artifact: ArtifactName
     options: PutOptions
     session: WriterSession
 
     def attempt(self, bad_blobs: frozenset[bytes]) -> PutOutcome:
         """Try it once, beginning with a look at the store; see `until_committed`."""
-        found = read_surroundings(self.parts.backend, self.parts.pages, self.artifact)
+        found = look_around(self.parts, self.source, self.artifact)
         try:
             return self._publish_on(found.avoiding(bad_blobs))
         except CorruptionError as error:
@@ -95,10 +96,10 @@ class _Put:
         aliases = tuple(AliasName(alias) for alias in options.aliases)
         to = newest.number if newest else None
         refuse_protected(parts, self.artifact, aliases, to=to)
-        with store_tree(parts, self.source, options, self.session, found) as stored:
+        with store_source(parts, self.source, options, self.session, found) as stored:
             if newest and newest.digest == stored.digest and not options.force:
                 stored.finish_sending()  # the journal speaks of it
-                healed = _heal(parts, self.session, found, stored)
+                healed = self._heal(found, stored)
                 # A version that can neither be read nor healed is put again under a new number.
                 if healed or found.base is not None:
                     # Nothing was checked but what a revision leads to: of other pages no more is known.
@@ -111,6 +112,16 @@ class _Put:
             stored.save_journal(record.stamp)
             stored.merge_index()
             return _outcome(stored, record, created=True)
+
+    def _heal(self, found: Surroundings, stored: StoredTree) -> bool:
+        """Make the newest version, which holds just this, whole again if it is damaged."""
+        if isinstance(self.source, DraftSource):
+            return False  # what it keeps of its base is no better
+        if not found.damage.blobs and found.unreadable is None:
+            return False
+        from cas.operations.heal_version import heal_version  # only damage needs it
+
+        return heal_version(self.parts, self.session, found, stored)
 
     def _commit(self, found: Surroundings, stored: StoredTree) -> VersionRecord:
         description = describe_version(self.parts, found.newest, self.options)
@@ -132,17 +143,6 @@ def _point_aliases(
         raise RefusedError(
             f"{outcome.ref} is published, but {error}", code=error.code, hint=error.hint
         ) from error
-
-
-def _heal(
-    parts: StoreParts, session: WriterSession, found: Surroundings, stored: StoredTree
-) -> bool:
-    """Make the newest version, which holds just this, whole again if it is damaged."""
-    if not found.damage.blobs and found.unreadable is None:
-        return False
-    from cas.operations.heal_version import heal_version  # only damage needs it
-
-    return heal_version(parts, session, found, stored)
 
 
 def _check_parent(parts: StoreParts, found: Surroundings, options: PutOptions) -> None:

@@ -69,11 +69,16 @@ def find_file(version: PinnedVersion, path: str) -> tuple[Page, int]:
                 code=ErrorCode.INVALID_PATH,
             )
         start, stop = page.inline_starts[row : row + 2].tolist()
-        at = _resolve_link(at, page.inline[start:stop], path)
+        at = resolve_link(at, page.inline[start:stop], path)
     raise InvalidInputError(f"{path!r}: links lead in a circle", code=ErrorCode.INVALID_PATH)
 
 
-def _resolve_link(at: bytes, target: bytes, path: str) -> bytes:
+def resolve_link(at: bytes, target: bytes, path: str) -> bytes:
+    """Return where a link at `at` leads that `path` asks for.
+
+    Raises:
+        InvalidInputError: it leads out of the version.
+    """
     parts = at.split(b"/")[:-1]
     for part in target.split(b"/"):
         if part == b"..":

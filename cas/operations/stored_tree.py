@@ -42,6 +42,34 @@ class NewPage:
     page: Page
     stamp: int
 
+    @property
+    def first_path(self) -> bytes:
+        """Its first path."""
+        return self.page.paths[0]
+
+    @property
+    def entries(self) -> int:
+        """How many entries it has."""
+        return len(self.page.paths)
+
+    @property
+    def blob_ids(self) -> NDArray[np.uint8]:
+        """The data blobs that it speaks of, uint8[n, 32]."""
+        return self.page.blob_ids
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptPage:
+    """A page of the base version that stays as it is: what a root and a collector must know of it,
+    so that a version of millions of files is never held as a whole. See `NewPage`.
+    """
+
+    page_id: PageId
+    first_path: bytes
+    entries: int
+    blob_ids: NDArray[np.uint8]
+    stamp: int
+
 
 class Sending(Protocol):
     """Blobs that have their ids already and are under way."""
@@ -84,7 +112,7 @@ class StoredTree:
     resumed: list[BlobRef] = field(default_factory=list)
     blobs: BlobList = field(default_factory=BlobList)
     counts: UploadCounts = field(default_factory=UploadCounts)
-    pages: list[NewPage] = field(default_factory=list)
+    pages: list[NewPage | KeptPage] = field(default_factory=list)
     sent: list[SentBlob] = field(default_factory=list)
     digest: VersionDigest = field(default_factory=lambda: DigestBuilder().digest())
     totals: Totals = field(
@@ -196,7 +224,7 @@ class StoredTree:
             self.journal.replace(self.tree.key, self._journal_pages(stamp, vouched))
         self.journal.forget_blobs(blob.ref.blob_id for blob in self.sent)
         self.journal.forget_blobs(
-            {row.tobytes() for page in self.pages for row in page.page.blob_ids}
+            {row.tobytes() for page in self.pages for row in page.blob_ids}
             & {ref.blob_id for ref in self.resumed}
         )
 
@@ -204,7 +232,9 @@ class StoredTree:
         pages, start = [], 0
         tree = self.tree
         for new in self.pages:
-            stop = start + len(new.page.paths)
+            if isinstance(new, KeptPage):
+                raise TypeError("a tree of local files is known page by page")
+            stop = start + new.entries
             is_vouched = vouched is None or new.page_id.raw in vouched
             pages.append(
                 JournalPage(

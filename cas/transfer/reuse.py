@@ -36,6 +36,11 @@ class PageGroup:
     to_read: list[int] = field(default_factory=list)
 
 
+def entry_weight(path: bytes, size: int) -> int:
+    """Return how much an entry weighs when pages are cut, by its path and size alone."""
+    return len(path) + ENTRY_WEIGHT + size // BYTES_PER_EXTENT * EXTENT_WEIGHT
+
+
 def group_pages(tree: LocalTree) -> list[PageGroup]:
     """Split a tree into the groups that make its pages."""
     if not tree.paths:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import cas
+import cas.drafts.draft
 import cas.filesystem.versions
 import cas.shortcuts
 import cas.store
@@ -42,6 +43,7 @@ def store(tmp_path, monkeypatch):
         cas.version,
         cas.shortcuts,
         cas.filesystem.versions,
+        cas.drafts.draft,
         cas.testing.faulty,
         cas.testing.faulty_filesystem,
     ],
@@ -66,7 +68,7 @@ def test_the_examples_in_the_documentation_run(module, tmp_path, monkeypatch):
     finder = doctest.DocTestFinder(exclude_empty=True)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
     found = [test for test in finder.find(module, extraglobs=names) if test.examples]
-    for name in ("put", "get", "open"):  # in the order of a user's day
+    for name in ("put", "get", "open", "draft"):  # in the order of a user's day
         found.sort(key=lambda test, name=name: test.name.endswith(f".{name}"))
     for test in found:
         runner.run(test)

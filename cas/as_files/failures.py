@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EACCES, EEXIST, EISDIR, ENOENT
+from errno import EACCES, EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY
 
 from cas.errors import (
     AlreadyExistsError,
@@ -32,6 +32,24 @@ class FolderPathError(InvalidInputError, IsADirectoryError):
     """It is a folder, where a file is wanted."""
 
     errno = EISDIR
+
+
+class FilePathError(InvalidInputError, NotADirectoryError):
+    """It is a file, where a folder is wanted."""
+
+    errno = ENOTDIR
+
+
+class ExistingPathError(AlreadyExistsError, FileExistsError):
+    """There is something of that name already."""
+
+    errno = EEXIST
+
+
+class FullFolderError(InvalidInputError, OSError):
+    """It is a folder with something in it, where an empty one is wanted."""
+
+    errno = ENOTEMPTY
 
 
 class ForbiddenError(BackendError, PermissionError):

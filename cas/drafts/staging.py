@@ -1,0 +1,143 @@
+"""Where what is written to a draft lies until it is committed: a private folder of this machine.
+
+The folder is locked while its draft lives, and the system drops the lock with the process. So the
+drafts that come later remove what those left behind that were killed, and touch no other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import threading
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from cas.environment import ensure_private_dir, random_bytes
+from cas.errors import ErrorCode, InvalidInputError
+from cas.model.entry import EntryKind
+from cas.operations.draft_edits import LocalEntry
+from cas.transfer.locks import lock_alone, lock_shared
+from cas.transfer.stamp import FileStamp
+
+FOLDER = "drafts-1"
+ATTEMPTS = 8
+_FILES_IN_FOLDER = 4096
+
+
+class Staging:
+    """The files of one draft. Thread-safe.
+
+    Attributes:
+        id: the name of its folder.
+    """
+
+    def __init__(self, state_dir: Path | None) -> None:
+        """Make the folder; where there is no local state, below that of temporary files."""
+        top = _top(state_dir)
+        ensure_private_dir(top)
+        _remove_leftovers(top)
+        self.id, self._path, self._descriptor = _make(top)
+        self._lock = threading.Lock()
+        self._count = 0
+        self._held: Counter[bytes] = Counter()
+
+    def new_file(self) -> Path:
+        """Return the path of a file that is not there yet."""
+        with self._lock:
+            number = self._count
+            self._count += 1
+        folder = self._path / f"{number // _FILES_IN_FOLDER:04}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / f"{number % _FILES_IN_FOLDER:04}"
+
+    def hold(self, entry: LocalEntry) -> None:
+        """Note that one more path has a file."""
+        with self._lock:
+            self._held[entry.local] += 1
+
+    def drop(self, entry: LocalEntry) -> None:
+        """Note that one path less has a file; one that was written here goes with the last."""
+        with self._lock:
+            self._held[entry.local] -= 1
+            if self._held[entry.local] > 0:
+                return
+            del self._held[entry.local]
+        if entry.local.startswith(os.fsencode(self._path)):
+            with suppress(OSError):
+                Path(os.fsdecode(entry.local)).unlink()
+
+    def close(self) -> None:
+        """Remove all of it. Twice is fine."""
+        shutil.rmtree(self._path, ignore_errors=True)
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def local_entry(path: Path) -> LocalEntry:
+    """Return the entry that a local file or link becomes; links are kept as links.
+
+    Raises:
+        InvalidInputError: it is neither.
+        OSError: there is none.
+    """
+    status = path.lstat()
+    kinds = {stat.S_IFREG: EntryKind.FILE, stat.S_IFLNK: EntryKind.SYMLINK}
+    kind = kinds.get(stat.S_IFMT(status.st_mode))
+    if kind is None:
+        raise InvalidInputError(
+            f"{path} is no regular file, folder or link", code=ErrorCode.INVALID_PATH
+        )
+    executable = kind is EntryKind.FILE and bool(status.st_mode & stat.S_IXUSR)
+    return LocalEntry(os.fsencode(path), kind, FileStamp.of(status), executable)
+
+
+def _top(state_dir: Path | None) -> Path:
+    if state_dir is not None:
+        return state_dir / FOLDER
+    user = os.geteuid() if hasattr(os, "geteuid") else "user"
+    return Path(tempfile.gettempdir()) / f"cas-{FOLDER}-{user}"
+
+
+def _make(top: Path) -> tuple[str, Path, int]:
+    """Make a folder and lock it; whoever cleans up may be faster than the lock."""
+    for attempt in range(ATTEMPTS):
+        name = random_bytes(8).hex()
+        path = top / name
+        path.mkdir(mode=0o700)
+        descriptor = _open_folder(path)
+        if descriptor < 0:
+            return name, path, descriptor
+        is_locked = lock_shared(descriptor)
+        if path.is_dir() and (is_locked or attempt + 1 == ATTEMPTS):
+            return name, path, descriptor
+        os.close(descriptor)
+        shutil.rmtree(path, ignore_errors=True)
+    raise InvalidInputError(
+        f"no folder can be made in {top}", code=ErrorCode.INVALID_CONFIG, hint="set CAS_HOME"
+    )
+
+
+def _open_folder(path: Path) -> int:
+    if not hasattr(os, "O_DIRECTORY"):
+        return -1  # Windows
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def _remove_leftovers(top: Path) -> None:
+    """Remove the folders of drafts whose processes are gone."""
+    for path in top.iterdir():
+        descriptor = _open_folder(path)
+        if descriptor < 0:
+            continue
+        try:
+            if lock_alone(descriptor):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,256 @@
+"""W0 of a draft: store what is new in it, and make the pages that differ from those of its base.
+
+Pages that no edit touches are shared as they are, and not held. They are passed over all the same,
+each once, since the digest of a version covers every entry in path order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import numpy as np
+from blake3 import blake3
+
+from cas.errors import ConflictError, CorruptionError, ErrorCode, NotFoundError
+from cas.format.manifest import MODE_EXECUTABLE, Page, encode_page, root_page_location
+from cas.format.version import VersionRecord
+from cas.model.entry import EntryKind, path_to_text
+from cas.model.ids import PageId
+from cas.model.progress import Cancel
+from cas.model.units import format_some
+from cas.objects.base_version import BaseVersion, Surroundings, read_surroundings
+from cas.objects.parts import StoreParts
+from cas.objects.sessions import WriterSession
+from cas.operations.damaged_extents import damaged_entries, damaged_extents
+from cas.operations.draft_edits import DraftSource, LocalEntry
+from cas.operations.merge_pages import BaseRow, MergedEntry, merge_pages
+from cas.operations.outcomes import PutOptions
+from cas.operations.pass_pages import PageSum, PassedPage, map_ahead
+from cas.operations.store_copy import facts_of
+from cas.operations.store_tree import open_journal
+from cas.operations.stored_tree import KeptPage, NewPage, StoredTree
+from cas.operations.upload_tree import TreeUpload
+from cas.operations.version_pages import VersionPages
+from cas.transfer.reuse import page_blob_rows
+from cas.transfer.rows import EntryColumns
+from cas.transfer.tree import LocalTree
+
+# New files further apart than so many others are likely to lie in other blobs.
+NEAR_FILES = 1024
+
+
+def look_from_base(parts: StoreParts, source: DraftSource, found: Surroundings) -> Surroundings:
+    """Return surroundings whose base is that of the draft, which need not be the newest version nor
+    one of the same artifact. It is read after the log, so all of it is known with that stamp.
+
+    Raises:
+        NotFoundError: the base was deleted meanwhile.
+        CorruptionError: it is damaged.
+    """
+    record = source.base
+    if record is None or (found.base is not None and found.base.record == record):
+        return found
+    base = read_surroundings(parts.backend, parts.pages, record.artifact, number=record.number).base
+    if base is None:
+        _ = VersionPages(parts, record, record.root).root  # tells of damage, if it is that
+        raise _deleted(record)
+    return replace(found, base=base)
+
+
+@contextmanager
+def store_draft(
+    parts: StoreParts,
+    source: DraftSource,
+    options: PutOptions,
+    session: WriterSession,
+    found: Surroundings,
+    *,
+    notes: bool = True,
+) -> Iterator[StoredTree]:
+    """Store the new content of a draft, and give its pages. See `store_tree`.
+
+    Args:
+        found: as `look_from_base` returns it.
+
+    Raises:
+        IncompleteError: some files could not be read.
+        ConflictError: what is kept of the base is being collected: the base was deleted.
+        CorruptionError: what is kept of the base is damaged.
+    """
+    started_ns = parts.clock.now_ns()
+    with ExitStack() as open_things:
+        drafting = _Drafting(parts, source, found)
+        journal = open_journal(parts)
+        if journal is not None:
+            open_things.callback(journal.close)
+        stored = StoredTree(parts, session, drafting.tree, journal, started_ns, takes_notes=notes)
+        drafting.take_over(stored)
+        drafting.upload(stored, options, open_things)
+        drafting.make_pages(stored)
+        yield stored
+
+
+class _Drafting:
+    """One pass over a draft: merge it with its base, upload what is new, make the pages."""
+
+    def __init__(self, parts: StoreParts, source: DraftSource, found: Surroundings) -> None:
+        self._parts = parts
+        self._found = found
+        self._facts = facts_of(parts, found)
+        self._usable = found.usable_pages
+        self._base = None if source.base is None else found.base
+        self._base_pages = None if self._base is None else _pages_of(parts, self._base)
+        self._merged = list(merge_pages(self._base_pages, source.edits))
+        changed = [page for page in self._merged if not isinstance(page, int)]
+        self._entries = [entry for page in changed for entry in page]
+        self.tree = _tree_of(self._entries)
+        self._columns = EntryColumns(len(self._entries))
+        self._columns.sizes[:] = self.tree.sizes
+        self._columns.modes[:] = self.tree.modes
+
+    def take_over(self, stored: StoredTree) -> None:
+        """Say where entries of the base lie that stand in new pages."""
+        by_page: dict[int, tuple[Page, list[int], list[int]]] = {}
+        for row, entry in enumerate(self._entries):
+            if isinstance(entry.origin, BaseRow):
+                page = entry.origin.page
+                _, page_rows, rows = by_page.setdefault(id(page), (page, [], []))
+                page_rows.append(entry.origin.row)
+                rows.append(row)
+        for page, page_rows, rows in by_page.values():
+            blob_rows = page_blob_rows(page, stored.blobs, self._facts.stamp)
+            of, to = np.array(page_rows, np.int64), np.array(rows, np.int64)
+            self._columns.copy_rows(page, of, to, blob_rows)
+
+    def upload(self, stored: StoredTree, options: PutOptions, open_things: ExitStack) -> None:
+        """Store the content that is new."""
+        entries, sizes = self._entries, self.tree.sizes
+        rows = [row for row, one in enumerate(entries) if isinstance(one.origin, LocalEntry)]
+        if not rows:
+            return
+        stored.reads_index = stored.is_worth_requests(int(sizes[rows].sum()))
+        cancel = options.cancel or Cancel()
+        upload = TreeUpload(self._parts, options, cancel, self._facts, stored, self._columns)
+        open_things.enter_context(upload)
+        upload.load_known(self._found.base, _spans(entries, rows))
+        upload.run(rows, None)
+
+    def make_pages(self, stored: StoredTree) -> None:
+        """Make the new pages, pass over the others, and add up what the version holds."""
+        start = 0
+        work: list[int | tuple[int, int]] = []
+        for page in self._merged:
+            if isinstance(page, int):
+                work.append(page)
+            else:
+                work.append((start, start + len(page)))
+                start += len(page)
+
+        def make(part: int | tuple[int, int]) -> PassedPage:
+            return self._kept(part) if isinstance(part, int) else self._new(stored, *part)
+
+        total = PageSum()
+        is_local = self._parts.backend.capabilities.local
+        for passed in map_ahead(make, work, is_local=is_local):
+            stored.pages.append(passed.page)
+            total.add(passed)
+        stored.digest, stored.totals = total.digest, total.totals
+
+    def _new(self, stored: StoredTree, start: int, stop: int) -> PassedPage:
+        page = self._columns.page(start, stop, self.tree.paths, self.tree.kinds, stored.blobs)
+        self._check_usable(page)
+        rows = self._columns.blob_rows(start, stop).tolist()
+        stamp = min((stored.blobs.ref(row).stamp for row in rows), default=self._facts.stamp)
+        content = encode_page(page)
+        page_id = PageId(blake3(content).digest())
+        return PassedPage.of(NewPage(page_id, content, page, stamp), page)
+
+    def _kept(self, number: int) -> PassedPage:
+        assert self._base is not None
+        assert self._base_pages is not None
+        page = self._base_pages.page(number)
+        self._check_usable(page)
+        page_id = root_page_location(self._base.root, number).page_id
+        stamp = self._facts.stamp
+        if page_id.raw not in self._usable:
+            return PassedPage.of(NewPage(page_id, encode_page(page), page, stamp), page)
+        # Copied: a view would hold the whole page.
+        kept = KeptPage(page_id, page.paths[0], len(page.paths), page.blob_ids.copy(), stamp)
+        return PassedPage.of(kept, page)
+
+    def _check_usable(self, page: Page) -> None:
+        """Refuse what cannot be relied on: nobody here has the content, to store it again."""
+        damage = self._found.damage.blobs
+        extents = damaged_extents(page, damage) if damage else ()
+        if len(extents):
+            rows = damaged_entries(page, np.asarray(extents, np.int64)).tolist()
+            paths = format_some([path_to_text(page.paths[row]) for row in rows])
+            raise CorruptionError(
+                f"the base of this draft is damaged at {paths}",
+                code=ErrorCode.DIGEST_MISMATCH,
+                hint="cas repair may heal it; or replace or remove these files in the draft",
+            )
+        bad = self._facts.bad_blobs - self._found.damage.bad_blobs
+        ids = page.blob_ids
+        if any(blob_id.tobytes() in bad for blob_id in ids) or self._facts.is_condemned(ids).any():
+            raise ConflictError(
+                "a collection is deleting what this draft keeps of its base",
+                code=ErrorCode.LOST_RACE,
+                hint="see whether the base was deleted, and commit again when the collection is over",
+            )
+
+
+def _pages_of(parts: StoreParts, base: BaseVersion) -> VersionPages:
+    return VersionPages(parts, base.record, base.root_location)
+
+
+def _tree_of(entries: Sequence[MergedEntry]) -> LocalTree:
+    """Return the entries as a tree, so that those that are new can be read as any other's."""
+    count = len(entries)
+    kinds, modes = np.full(count, EntryKind.DIRECTORY, np.uint8), np.zeros(count, np.uint8)
+    numbers = np.zeros((4, count), np.int64)
+    linked: dict[bytes, bytes] = {}
+    for row, entry in enumerate(entries):
+        origin = entry.origin
+        if isinstance(origin, BaseRow):
+            kinds[row] = origin.page.kinds[origin.row]
+            numbers[0, row] = entry.size
+        elif isinstance(origin, LocalEntry):
+            kinds[row] = origin.kind
+            modes[row] = MODE_EXECUTABLE if origin.executable else 0
+            numbers[:, row] = origin.stamp
+            linked[entry.path] = origin.local
+    return LocalTree(
+        key=b"",  # the journal keeps nothing of it
+        bases={},
+        paths=[entry.path for entry in entries],
+        kinds=kinds,
+        modes=modes,
+        sizes=numbers[0],
+        mtimes=numbers[1],
+        ctimes=numbers[2],
+        inodes=numbers[3],
+        linked=linked,
+    )
+
+
+def _spans(entries: Sequence[MergedEntry], rows: Sequence[int]) -> list[tuple[bytes, bytes]]:
+    """Return the spans of paths at which new content is, for what the base has there."""
+    spans: list[tuple[int, int]] = []
+    for row in rows:
+        if spans and row - spans[-1][1] <= NEAR_FILES:
+            spans[-1] = (spans[-1][0], row)
+        else:
+            spans.append((row, row))
+    return [(entries[first].path, entries[last].path) for first, last in spans]
+
+
+def _deleted(record: VersionRecord) -> NotFoundError:
+    ref = f"{record.artifact}:v{record.number}"
+    return NotFoundError(
+        f"{ref}, which this draft is based on, was deleted meanwhile",
+        code=ErrorCode.VERSION_DELETED,
+        hint=f"cas restore {ref} brings it back while it is in the trash",
+    )
