@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 from cas.backend.open import is_remote_url, local_path
 from cas.drafts.paths import check_path
 from cas.drafts.staging import Staging, local_entry
-from cas.model.entry import EntryKind, path_to_bytes, path_to_text
+from cas.errors import ErrorCode, InvalidInputError
+from cas.model.entry import EntryKind, path_to_bytes
 from cas.objects.parts import StoreParts
 from cas.operations.draft_edits import LocalEntry
 from cas.operations.upload_tree import raise_problems
@@ -47,28 +47,35 @@ class Choice:
 
 
 def find_added(
-    parts: StoreParts, staging: Staging, source: str, to: str, choice: Choice
+    parts: StoreParts, staging: Staging, sources: Sequence[str], to: str, choice: Choice
 ) -> Iterator[Found]:
-    """Yield what a path or URL brings, each with its path in the draft.
+    """Yield what paths or URLs bring, each with its path in the draft.
 
     What lies on this machine stays where it is until it is read; what lies behind a URL is fetched.
 
     Args:
-        to: where the content of a folder goes, or what a file is to be called; with a slash at its
-            end, the folder of a file.
+        to: where the content of a folder goes, or several sources under their names, or what a file
+            is to be called; with a slash at its end, the folder of a file.
 
     Raises:
         NotFoundError: there is no such path or object.
+        InvalidInputError: there is nothing to add, or paths stand beside URLs.
         IncompleteError: some of it cannot be read.
         BackendError: the storage behind the URL failed.
     """
-    if is_remote_url(source):
-        yield from _fetched(parts, staging, source, to, choice)
+    urls = [source for source in sources if is_remote_url(source)]
+    if not sources or 0 < len(urls) < len(sources):
+        raise InvalidInputError(
+            "local paths and URLs cannot be added together" if urls else "there is nothing to add",
+            code=ErrorCode.INVALID_OPTION,
+        )
+    if urls:
+        yield from _fetched(parts, staging, urls, to, choice)
         return
-    path = Path(local_path(source)).absolute()
-    tree = scan_tree([path], exclude=choice.exclude)
+    paths = [Path(local_path(source)).absolute() for source in sources]
+    tree = scan_tree(paths, exclude=choice.exclude)
     raise_problems(tree.problems)
-    targets = _Targets(to, is_folder=path.is_dir(), name=path_to_bytes(path.name))
+    targets = _Targets(to, is_file=len(paths) == 1 and not paths[0].is_dir())
     wants = choice.wants()
     for row, stored in enumerate(tree.paths):
         kind = EntryKind(int(tree.kinds[row]))
@@ -83,23 +90,27 @@ def _local(tree: LocalTree, row: int, kind: EntryKind) -> LocalEntry:
 
 
 def _fetched(
-    parts: StoreParts, staging: Staging, url: str, to: str, choice: Choice
+    parts: StoreParts, staging: Staging, urls: Sequence[str], to: str, choice: Choice
 ) -> Iterator[Found]:
     # fsspec's drivers take long to import.
     from cas.backend.places import open_place
 
-    with closing(open_place(url, choice.source_options, parts.tally(url, "source"))) as place:
-        tree = scan_places([place], exclude=choice.exclude)
+    with ExitStack() as open_things:
+        places = []
+        for url in urls:
+            places.append(open_place(url, choice.source_options, parts.tally(url, "source")))
+            open_things.callback(places[-1].close)
+        tree = scan_places(places, exclude=choice.exclude)
         raise_problems(tree.problems)
-        targets = _Targets(to, is_folder=b"" in tree.places, name=path_to_bytes(place.name))
+        targets = _Targets(to, is_file=len(places) == 1 and b"" not in tree.places)
         wants = choice.wants()
         rows = [row for row, path in enumerate(tree.paths) if wants(path)]
 
         def fetch(row: int) -> Found:
             return targets.of(tree.paths[row]), _fetch(staging, tree, row)
 
-        with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="cas-fetch") as pool:
-            yield from pool.map(fetch, rows)
+        pool = ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="cas-fetch")
+        yield from open_things.enter_context(pool).map(fetch, rows)
 
 
 def _fetch(staging: Staging, tree: RemoteTree, row: int) -> LocalEntry:
@@ -115,19 +126,13 @@ def _fetch(staging: Staging, tree: RemoteTree, row: int) -> LocalEntry:
 class _Targets:
     """Where entries of a source go in the draft."""
 
-    def __init__(self, to: str, *, is_folder: bool, name: bytes) -> None:
+    def __init__(self, to: str, *, is_file: bool) -> None:
         self._prefix = path_to_bytes(to.strip("/"))
-        self._is_file = not is_folder
-        self._is_named = self._is_file and bool(self._prefix) and not to.endswith("/")
-        self._name = name
+        self._is_named = is_file and bool(self._prefix) and not to.endswith("/")
 
     def of(self, stored: bytes) -> bytes:
         """Return the path in the draft of an entry."""
-        path = self._prefix if self._is_named else b"/".join(filter(None, (self._prefix, stored)))
+        whole = b"/".join(filter(None, (self._prefix, stored)))
+        path = self._prefix if self._is_named else whole
         check_path(path)
         return path
-
-
-def name_of(source: str) -> str:
-    """Return the last component of a path or URL."""
-    return path_to_text(os.fsencode(os.path.basename(source.rstrip("/"))))  # noqa: PTH119 - URLs too

@@ -32,6 +32,8 @@ from cas.operations.plan_put import plan_put
 from cas.operations.put import put
 from cas.version import Version
 
+PathLike = str | os.PathLike[str]
+
 
 class _Opened(Protocol):
     """What a draft needs of its store."""
@@ -184,21 +186,22 @@ class Draft(WritingDraft):
 
     def add(
         self,
-        source: str | os.PathLike[str],
+        source: PathLike | Sequence[PathLike],
         to: str = "",
         *,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
     ) -> int:
-        """Take in a local file, the content of a local folder, or what lies behind a URL.
+        """Take in a local file, the content of a local folder, what lies behind a URL, or several
+        of them, each under its own name.
 
         Local files stay where they are, and are read when the draft is committed: leave them as they
         are until then. What lies behind a URL is fetched now. Files that are there are replaced.
 
         Args:
-            source: the path or URL.
-            to: the folder of the draft that takes the content of a folder, or the path of a file; of
-                a file that keeps its name, the folder with a slash at its end.
+            source: the path or URL, or several.
+            to: the folder of the draft that takes it, or the path of a single file; of a file that
+                keeps its name, the folder with a slash at its end.
             include: patterns of paths to take, by gitignore rules; empty means all.
             exclude: patterns of paths to leave out, besides `PutOptions.exclude` and `.casignore`.
 
@@ -212,8 +215,9 @@ class Draft(WritingDraft):
         """
         options = self._place.options
         choice = Choice(include, (*options.exclude, *exclude), options.source_options)
-        text, tree = os.fspath(source), self.tree
-        found = list(find_added(self._parts, self._staging, text, to, choice))
+        several = [source] if isinstance(source, str | os.PathLike) else source
+        sources, tree = [os.fspath(one) for one in several], self.tree
+        found = list(find_added(self._parts, self._staging, sources, to, choice))
         with as_os_errors(), tree.held():
             for path, entry in found:
                 if entry is None:

@@ -12,9 +12,17 @@ from cas.cli.interrupt import stopped_by_ctrl_c
 from cas.cli.invocation import Invocation
 from cas.cli.outcomes import show_plan, show_put
 from cas.cli.progress import ProgressDisplay
-from cas.cli.values import JOBS, STANDARD_INPUT, merge_metadata, split_list, split_words
+from cas.cli.values import JOBS, STANDARD_INPUT, merge_metadata, split_list
 from cas.cli.verb import WITH_STORE, verb
+from cas.cli.version_changes import (
+    VersionChanges,
+    changed_version,
+    read_changes,
+    split_changing_words,
+)
 from cas.errors import ErrorCode, InvalidInputError
+
+Source = str | list[str] | BinaryIO
 
 EXAMPLES = """
 cas put ./data imagenet
@@ -22,6 +30,7 @@ cas put model.safetensors config.json team/bert -t model -a production -m 'lr 3e
 cas put ./data imagenet --metadata epochs=3 --metadata @run.json --dry-run
 cas put s3://bucket/raw -n raw --source-option profile=lab
 pg_dump db | cas put - backup --path dump.sql
+cas put ./more imagenet --from-version imagenet:v3 --to train/extra --rm 'train/bad/*'
 """
 
 
@@ -38,6 +47,9 @@ pg_dump db | cas put - backup --path dump.sql
 @click.option("--if-parent", metavar="REF", help="Fail unless this is the newest one by then.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out, as .gitignore does.")
 @click.option("--input", multiple=True, metavar="REF", help="A version that this was made from.")
+@click.option("--from-version", metavar="REF", help="Put what this version has, and change it.")
+@click.option("--rm", multiple=True, metavar="GLOB", help="Of that leave these out; repeatable.")
+@click.option("--to", metavar="FOLDER", help="Put the words into this folder of that.")
 @click.option("--path", help="Name of the file that comes from standard input.")
 @click.option(
     "--source-option", multiple=True, metavar="K=V|JSON|@FILE", help="For a URL's driver."
@@ -53,12 +65,16 @@ def command(cli: Invocation, words: tuple[str, ...], name: str | None, **given: 
     without a local copy. Only what the store does not have is sent; files that did not change are
     not read again. A file .casignore in a folder names what to leave out. Interrupted, a put loses
     nothing: run it again.
+
+    --from-version needs no copy of what that version has: it stays, but for what --rm names (**
+    crosses folders), and PATH comes to it, if there is any.
     """
-    paths, artifact = split_words(words, name)
-    source = _source(paths, given["path"], artifact)
+    changes = read_changes(given)
+    paths, artifact = split_changing_words(words, name, changes)
+    source = _source(paths, given["path"], artifact) if paths else []
     if given["dry_run"]:
         with cli.open_store_for_plan(jobs=given["jobs"]) as store:
-            show_plan(cli.console, store.plan_put(source, artifact, _options(given)))
+            show_plan(cli.console, _plan(store, source, artifact, _options(given), changes))
         return
     kept = "interrupted: what was sent is kept, and the same command goes on from there"
     with (
@@ -67,11 +83,40 @@ def command(cli: Invocation, words: tuple[str, ...], name: str | None, **given: 
     ):
         with ProgressDisplay(cli.console) as display:
             options = _options(given, progress=display.sink, cancel=cancel)
-            outcome = store.put(source, artifact, options)
+            outcome = _put(store, source, artifact, options, changes)
         show_put(cli.console, outcome)
 
 
-def _source(paths: list[str], path: str | None, artifact: str) -> str | list[str] | BinaryIO:
+def _put(
+    store: cas.Store,
+    source: Source,
+    artifact: str,
+    options: cas.PutOptions,
+    changes: VersionChanges | None,
+) -> cas.PutOutcome:
+    if changes is None:
+        return store.put(source, artifact, options)
+    with changed_version(store, artifact, changes, source, options) as draft:
+        pass
+    return draft.outcome
+
+
+def _plan(
+    store: cas.Store,
+    source: Source,
+    artifact: str,
+    options: cas.PutOptions,
+    changes: VersionChanges | None,
+) -> cas.PutPlan:
+    if changes is None:
+        return store.plan_put(source, artifact, options)
+    with changed_version(store, artifact, changes, source, options) as draft:
+        plan = draft.plan()
+        draft.discard()
+    return plan
+
+
+def _source(paths: list[str], path: str | None, artifact: str) -> Source:
     if STANDARD_INPUT not in paths:
         if path:
             raise InvalidInputError(
