@@ -14,7 +14,13 @@ import numpy as np
 from blake3 import blake3
 
 from cas.errors import ConflictError, CorruptionError, ErrorCode, NotFoundError
-from cas.format.manifest import MODE_EXECUTABLE, Page, encode_page, root_page_location
+from cas.format.manifest import (
+    INLINE_LIMIT,
+    MODE_EXECUTABLE,
+    Page,
+    encode_page,
+    root_page_location,
+)
 from cas.format.version import VersionRecord
 from cas.model.entry import EntryKind, path_to_text
 from cas.model.ids import PageId
@@ -134,7 +140,8 @@ class _Drafting:
         cancel = options.cancel or Cancel()
         upload = TreeUpload(self._parts, options, cancel, self._facts, stored, self._columns)
         open_things.enter_context(upload)
-        upload.load_known(self._found.base, _spans(entries, rows))
+        if int(sizes[rows].max()) > INLINE_LIMIT:  # others stand in the pages themselves
+            upload.load_known(self._found.base, _spans(entries, rows))
         upload.run(rows, None)
 
     def make_pages(self, stored: StoredTree) -> None:
@@ -149,7 +156,7 @@ class _Drafting:
                 start += len(page)
 
         def make(part: int | tuple[int, int]) -> PassedPage:
-            return self._kept(part) if isinstance(part, int) else self._new(stored, *part)
+            return self._kept(stored, part) if isinstance(part, int) else self._new(stored, *part)
 
         total = PageSum()
         is_local = self._parts.backend.capabilities.local
@@ -167,12 +174,14 @@ class _Drafting:
         page_id = PageId(blake3(content).digest())
         return PassedPage.of(NewPage(page_id, content, page, stamp), page)
 
-    def _kept(self, number: int) -> PassedPage:
+    def _kept(self, stored: StoredTree, number: int) -> PassedPage:
         assert self._base is not None
         assert self._base_pages is not None
-        page = self._base_pages.page(number)
-        self._check_usable(page)
         page_id = root_page_location(self._base.root, number).page_id
+        # What this machine put lies here already.
+        here = None if stored.journal is None else stored.journal.find_page(page_id)
+        page = here or self._base_pages.page(number)
+        self._check_usable(page)
         stamp = self._facts.stamp
         if page_id.raw not in self._usable:
             return PassedPage.of(NewPage(page_id, encode_page(page), page, stamp), page)

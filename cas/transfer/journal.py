@@ -48,6 +48,8 @@ CREATE TABLE IF NOT EXISTS blobs (
   store TEXT, blob_id BLOB, size INTEGER, table_offset INTEGER, stamp INTEGER, noted_ns INTEGER,
   PRIMARY KEY (store, blob_id)) WITHOUT ROWID;
 """
+# A file of another make, which knows nothing, may not have these columns.
+_BY_ID = "CREATE INDEX IF NOT EXISTS pages_by_id ON pages (store, page_id)"
 
 
 @dataclass(slots=True, eq=False)
@@ -154,6 +156,16 @@ class Journal:
         pages.sort(key=lambda one: one[0])
         return JournalView(pages)
 
+    def find_page(self, page_id: PageId) -> Page | None:
+        """Return a page that any set of sources has, verified."""
+        for size, page in self._select(
+            "SELECT page_size, page FROM pages WHERE store=? AND page_id=? LIMIT 1",
+            (self._store, page_id.raw),
+        ):
+            with suppress(*_NO_SENSE):
+                return decode_page(bytes(decode(page, Codec.ZSTD, 0, size)), page_id)
+        return None
+
     def save(self, source: bytes, pages: Sequence[JournalPage]) -> None:
         """Add pages of a set of sources, or replace those that begin with the same paths."""
         rows = [self._row(source, page) for page in pages]
@@ -230,6 +242,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        with suppress(sqlite3.OperationalError):
+            connection.execute(_BY_ID)
     except sqlite3.Error:
         connection.close()
         raise

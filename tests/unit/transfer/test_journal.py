@@ -111,6 +111,20 @@ def test_a_page_comes_back_with_all_that_was_noted(open_journal):
     assert first_paths(open_journal("other store")) == []
 
 
+def test_a_page_is_found_by_its_id_whatever_it_was_made_of(open_journal, folder):
+    """For the store that it is of; one that was damaged is not there."""
+    page = page_of(tree_of([b"a", b"b/c"]))
+    open_journal().save(SOURCE, [page])
+
+    found = open_journal().find_page(page.page_id)
+
+    assert found is not None
+    assert found.paths == [b"a", b"b/c"]
+    assert open_journal("other store").find_page(page.page_id) is None
+    execute(folder, "UPDATE pages SET page=?", (b"damaged",))
+    assert open_journal().find_page(page.page_id) is None
+
+
 def test_a_path_is_looked_up_in_the_page_that_may_hold_it(open_journal):
     """The last page that does not begin after it; before the first there is none."""
     journal = open_journal()
