@@ -1,0 +1,111 @@
+"""Libraries write to drafts by themselves: tables, arrays and checkpoints, by URL or filesystem."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import cas
+
+pytestmark = [pytest.mark.clients, pytest.mark.filterwarnings("default")]
+
+
+def test_pandas_writes_parquet(store, options):
+    """By URL, by filesystem, and into an open file; and reads what is not committed yet."""
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"number": range(1000), "text": [f"line {n}" for n in range(1000)]})
+
+    with store.draft("tables") as draft:
+        frame.to_parquet(f"{draft.url}/by-url.parquet")
+        frame.to_parquet("by/filesystem.parquet", filesystem=draft)
+        with draft.open("open.parquet", "wb") as file:
+            frame.to_parquet(file)
+        frame.to_csv(f"{draft.url}/table.csv", index=False)
+        assert pd.read_parquet(f"{draft.url}/by-url.parquet").equals(frame)
+
+    for path in ("by-url.parquet", "by/filesystem.parquet", "open.parquet"):
+        assert pd.read_parquet(f"cas://tables@v0/{path}", storage_options=options).equals(frame)
+    assert pd.read_csv("cas://tables@v0/table.csv", storage_options=options).equals(frame)
+
+
+def test_arrow_writes_a_data_set_into_what_is_there(store):
+    """Partitions of a base get more files, and others are deleted, as Arrow likes it."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    dataset = pytest.importorskip("pyarrow.dataset")
+
+    def table(start):
+        return pa.table({"number": range(start, start + 100), "part": [0, 1] * 50})
+
+    with store.draft("set") as draft:
+        parquet.write_to_dataset(table(0), "data", partition_cols=["part"], filesystem=draft)
+    with store.draft("set", base="latest") as draft:
+        parquet.write_to_dataset(table(100), "data", partition_cols=["part"], filesystem=draft)
+    with store.draft("set", base="latest") as draft:
+        dataset.write_dataset(
+            table(500),
+            "data",
+            format="parquet",
+            partitioning=["part"],
+            partitioning_flavor="hive",
+            filesystem=draft,
+            existing_data_behavior="delete_matching",
+        )
+
+    fs = cas.CasFileSystem.on(store)
+    read = [
+        sorted(parquet.read_table(f"set@v{n}/data", filesystem=fs)["number"].to_pylist())
+        for n in range(3)
+    ]
+    assert read == [list(range(100)), list(range(200)), list(range(500, 600))]
+
+
+def test_zarr_writes_arrays(store, options):
+    """A group of arrays, changed in a second draft: untouched chunks are not sent again."""
+    zarr = pytest.importorskip("zarr")
+    content = np.random.default_rng(1).integers(0, 1 << 30, (400, 400))
+
+    with store.draft("arrays") as draft:
+        group = zarr.open_group(f"{draft.url}/group", mode="w")
+        array = group.create_array("a", shape=content.shape, chunks=(100, 100), dtype="i8")
+        array[:] = content
+        group.attrs["made"] = "here"
+    with store.draft("arrays", base="latest") as draft:
+        array = zarr.open_group(f"{draft.url}/group", mode="r+")["a"]
+        array[:50, :50] = 7
+    content[:50, :50] = 7
+
+    found = zarr.open_group("cas://arrays@v1/group", mode="r", storage_options=options)
+    assert np.array_equal(found["a"][:], content)
+    assert found.attrs["made"] == "here"
+    assert draft.outcome.new_bytes < content.nbytes / 4
+
+
+def test_torch_saves_and_loads_checkpoints(store, options, monkeypatch):
+    """Distributed ones by `FsspecWriter` and `FsspecReader`, and single files, unchanged."""
+    torch = pytest.importorskip("torch")
+    dcp = pytest.importorskip("torch.distributed.checkpoint")
+    fsspec_dcp = pytest.importorskip("torch.distributed.checkpoint._fsspec_filesystem")
+    torch.manual_seed(1)
+    state = {"weight": torch.randn(300, 300), "bias": torch.randn(300), "step": 7}
+
+    with store.draft("run") as draft:
+        writer = fsspec_dcp.FsspecWriter(f"{draft.url}/step-7", thread_count=2)
+        dcp.save(state, storage_writer=writer, no_dist=True)
+        with draft.open("last.pt", "wb") as file:
+            torch.save(state, file)
+        before = {"weight": torch.zeros(300, 300), "bias": torch.zeros(300), "step": 0}
+        reader = fsspec_dcp.FsspecReader(f"{draft.url}/step-7")
+        dcp.load(before, storage_reader=reader, no_dist=True)
+
+    after = {"weight": torch.zeros(300, 300), "bias": torch.zeros(300), "step": 0}
+    reader = fsspec_dcp.FsspecReader("cas://run@v0/step-7", **options)
+    dcp.load(after, storage_reader=reader, no_dist=True)
+    with cas.CasFileSystem(**options).open("run@v0/last.pt") as file:
+        last = torch.load(file, weights_only=True)
+
+    for loaded in (before, after, last):
+        assert loaded["step"] == 7
+        assert torch.equal(loaded["weight"], state["weight"])
+        assert torch.equal(loaded["bias"], state["bias"])
