@@ -1,7 +1,9 @@
 """Which pages of a base version a draft keeps as they are, and what those that it touches become.
 
 A page ends where its last path says, so behind an edit the next page of the base nearly always
-begins where it did: what a draft costs depends on the pages that it touches.
+begins where it did: what a draft costs depends on the pages that it touches. Where pages of the base
+end for their weight, with files so big that one has many extents, an edit would move every end behind
+it; there the ends of the base stay, and a page that gets too heavy is halved.
 """
 
 from __future__ import annotations
@@ -11,9 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cas.errors import CorruptionError, ErrorCode
-from cas.format.manifest import Page, is_page_end, split_paths
+from cas.format.manifest import (
+    MAX_PAGE_WEIGHT,
+    MIN_PAGE_ENTRIES,
+    Page,
+    is_page_end,
+    split_paths,
+)
 from cas.model.entry import path_to_text
 from cas.operations.draft_edits import BaseEntry, DraftEdits, EmptyFolder, LocalEntry
 from cas.operations.version_pages import VersionPages
@@ -71,12 +80,12 @@ class _Merging:
             if not pending and number not in self._touched:
                 yield number
                 continue
-            pending += self._merged(number)
-            *whole, pending = _split(pending)
+            assert self._base is not None
+            page = self._base.page(number)
+            pending += self._merged(number, page)
+            may_stay = number + 1 < count and not _ends_by_path(page.paths)
+            whole, pending = _cut(pending, may_stay=may_stay)
             yield from whole
-            if pending and is_page_end(pending[-1].path, len(pending)):
-                yield pending
-                pending = []
         yield from filter(None, _split(pending))
 
     def _find_touched(self) -> set[int]:
@@ -96,10 +105,8 @@ class _Merging:
     def _page_of(self, path: bytes) -> int:
         return max(0, bisect_right(self._firsts, path) - 1)
 
-    def _merged(self, number: int) -> list[MergedEntry]:
+    def _merged(self, number: int, page: Page) -> list[MergedEntry]:
         """Return what becomes of the entries of a page, and what is new between them."""
-        assert self._base is not None
-        page = self._base.page(number)
         hides = self._edits.hides
         kept = [
             MergedEntry(path, BaseRow(page, row))
@@ -128,10 +135,41 @@ class _Merging:
         return BaseRow(*found)
 
 
+def _cut(
+    entries: list[MergedEntry], *, may_stay: bool
+) -> tuple[list[list[MergedEntry]], list[MergedEntry]]:
+    """Cut the entries up to the end of a page of the base; return pages, and what wants more
+    entries to be one.
+
+    Args:
+        may_stay: the base ends its page there for another reason than the path.
+    """
+    *whole, rest = _split(entries)
+    if not rest or _ends_by_path([one.path for one in rest]):
+        return [*whole, rest] if rest else whole, []
+    if not may_stay:
+        return whole, rest
+    if len(rest) >= MIN_PAGE_ENTRIES or 4 * int(_weights(rest).sum()) >= MAX_PAGE_WEIGHT:
+        return [*whole, rest], []
+    if not whole or _ends_by_path([one.path for one in whole[-1]]):
+        return whole, rest
+    last = whole.pop() + rest
+    summed = np.cumsum(_weights(last))
+    half = int(np.searchsorted(summed, summed[-1] // 2)) + 1
+    return [*whole, last[:half], last[half:]], []
+
+
+def _ends_by_path(paths: list[bytes]) -> bool:
+    return bool(paths) and is_page_end(paths[-1], len(paths))
+
+
+def _weights(entries: list[MergedEntry]) -> NDArray[np.int64]:
+    return np.array([entry_weight(one.path, one.size) for one in entries], np.int64)
+
+
 def _split(entries: list[MergedEntry]) -> list[list[MergedEntry]]:
     """Cut entries into pages; the last one may want more entries. Never returns nothing."""
     if not entries:
         return [[]]
-    weights = np.array([entry_weight(one.path, one.size) for one in entries], np.int64)
-    ends = split_paths([one.path for one in entries], weights)
+    ends = split_paths([one.path for one in entries], _weights(entries))
     return [entries[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
