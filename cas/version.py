@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cas.errors import ErrorCode, NotFoundError
+from cas.format.manifest import page_entry
 from cas.format.version import Lineage, VersionRecord
 from cas.model.entry import Entry, EntryKind, EntryList, Totals, path_to_bytes, path_to_text
 from cas.model.ids import VersionDigest
@@ -226,6 +227,23 @@ class Version(Mapping[str, Entry]):
             for entry in self.entries(fixed_folder(pattern))
             if entry.kind is not EntryKind.DIRECTORY and fits.fullmatch(entry.path)
         )
+
+    def children(self, path: str = "") -> tuple[list[str], EntryList]:
+        """Return the names of a folder's sub-folders, empty ones too, and its files and links.
+
+        What lies deeper is passed over, so that few pages are read. Nothing if there is no such
+        folder.
+        """
+        from cas.operations.list_folder import iter_children  # as for pins
+
+        folders, entries = [], EntryList()
+        for child in iter_children(self._pages, path_to_bytes(path.strip("/"))):
+            entry = None if child.entry is None else page_entry(*child.entry)
+            if entry is None or entry.kind is EntryKind.DIRECTORY:
+                folders.append(path_to_text(child.path.rpartition(b"/")[2]))
+            else:
+                entries.append(entry)
+        return folders, entries
 
     def tree(self, path: str = "", options: TreeOptions | None = None) -> Folder:
         """Return a folder with its sub-folders and entries, and how much lies below each.

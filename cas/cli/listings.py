@@ -1,26 +1,20 @@
-"""Tables: artifacts, versions, files of a version."""
+"""Tables: artifacts, and versions of an artifact."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cas.cli.conditions import Field, age_field, count_field, order_by, parse_conditions, size_field
 from cas.cli.render import Console
-from cas.cli.text import escape, format_table, format_time
-from cas.errors import ErrorCode, NotFoundError
-from cas.model.entry import Entry, EntryKind
+from cas.cli.text import format_time
 from cas.model.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cas import ArtifactSummary, Version, VersionSummary
+    from cas import ArtifactSummary, VersionSummary
+    from cas.cli.entries import ListingStyle
 
-_KIND_LETTERS = {
-    EntryKind.FILE: "-",
-    EntryKind.SYMLINK: "l",
-    EntryKind.DIRECTORY: "d",
-    EntryKind.EXTERNAL: "e",
-}
 # A slot is void when its put never came to publish and was ended by a collection.
 _STATES = {
     "trashed": "trashed",
@@ -28,6 +22,27 @@ _STATES = {
     "void": "abandoned",
     "damaged": "damaged: see cas verify",
 }
+
+
+def choose_artifacts(
+    artifacts: Sequence[ArtifactSummary], style: ListingStyle
+) -> Sequence[ArtifactSummary]:
+    """Return the artifacts that are asked for, in the order asked for.
+
+    Raises:
+        InvalidInputError: what to filter or sort by makes no sense.
+    """
+    fields = {
+        "name": Field(lambda one: one.name),
+        "type": Field(lambda one: one.type),
+        "size": size_field(lambda one: one.size),
+        "versions": count_field(lambda one: one.versions),
+        "age": age_field(lambda one: one.created_ns),
+    }
+    wanted = parse_conditions(style.filters, fields)
+    order = order_by(style.sort, fields, reverse=style.reverse)
+    chosen = [one for one in artifacts if wanted is None or wanted(one)]
+    return (chosen if order is None else order(chosen))[: style.limit]
 
 
 def list_artifacts(console: Console, artifacts: Sequence[ArtifactSummary]) -> None:
@@ -74,46 +89,6 @@ def list_versions(console: Console, artifact: str, versions: Sequence[VersionSum
     console.table(headings, rows, right=frozenset({2, 3, 4, 5}))
 
 
-def list_entries(
-    console: Console, version: Version, path: str, *, recursive: bool, long: bool, null: bool
-) -> None:
-    """Print what a version holds at `path`: a file, or a folder, or all that is below it.
-
-    Raises:
-        NotFoundError: there is nothing at `path`.
-    """
-    folders: list[str] = []
-    if path and not version.is_dir(path):
-        if path not in version:
-            raise NotFoundError(
-                f"{version.ref} holds no {path!r}",
-                code=ErrorCode.PATH_NOT_FOUND,
-                hint=f"cas ls {version.ref}",
-            )
-        entries = [version[path]]
-    elif recursive:
-        entries = list(version.entries(path))
-    else:
-        _, folders, entries = next(iter(version.walk(path)), (path, [], []))
-    if console.as_json:
-        names = {"ref": version.ref, "path": path}
-        console.document({**names, "folders": folders, "entries": entries})
-        return
-    prefix = f"{path}/" if path and folders else ""
-    shown = [*(f"{prefix}{name}/" for name in folders), *(entry.path for entry in entries)]
-    if null:
-        console.names(shown, end=b"\0")
-        return
-    if not long:
-        for name in shown:
-            console.answer(escape(name))
-        return
-    rows = [("d", "", "", f"{prefix}{name}/") for name in folders]
-    rows += [_entry_row(entry) for entry in entries]
-    for line in format_table(("", "SIZE", "HASH", "PATH"), rows, right=frozenset({1}))[1:]:
-        console.answer(line)
-
-
 def _insert_expiries(
     headings: list[str], rows: list[list[str]], expiries: Sequence[int | None]
 ) -> None:
@@ -139,11 +114,3 @@ def _version_row(version: VersionSummary) -> list[str]:
         ", ".join(version.aliases),
         version.message or version.description,
     ]
-
-
-def _entry_row(entry: Entry) -> tuple[str, str, str, str]:
-    letter = "x" if entry.executable else _KIND_LETTERS[entry.kind]
-    arrow = f" -> {entry.target}" if entry.target is not None else ""
-    digest = entry.hash.short if entry.hash else ""
-    size = "" if entry.kind is EntryKind.DIRECTORY else format_size(entry.size)
-    return letter, size, digest, f"{entry.path}{arrow}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,14 +52,12 @@ class TreeOptions:
 
     Attributes:
         depth: how many folders deep it goes; 1 shows what lies right below. None: all the way.
-        limit: how many entries of each folder are kept; None: all.
-        first: what the entries that are kept are chosen by, the smallest first; None: by path.
+        limit: how many entries of each folder are kept, the first by path; None: all.
         wanted: only entries for which it is true are kept and counted.
     """
 
     depth: int | None = None
     limit: int | None = None
-    first: Callable[[Entry], Any] | None = None
     wanted: Callable[[Entry], bool] | None = None
 
 
@@ -76,12 +73,6 @@ def list_tree(pages: VersionPages, path: bytes, options: TreeOptions) -> Folder:
         low = bisect_left(page.paths, prefix)
         high = bisect_left(page.paths, path + _AFTER_SLASH, low) if path else len(page.paths)
         _Counter(page, options).add(low, high, top, len(prefix))
-    for folder in _iter_folders(top):
-        if options.first is not None:
-            folder.entries.sort(key=options.first)
-        if options.limit is not None:
-            folder.more_entries += len(folder.entries[options.limit :])
-            del folder.entries[options.limit :]
     return top
 
 
@@ -143,20 +134,8 @@ class _Counter:
     def _keep(self, row: int, folder: Folder) -> None:
         if self._wanted is not None and not self._wanted[row]:
             return
-        limit, first = self._options.limit, self._options.first
-        if limit is not None and first is None and len(folder.entries) >= limit:
+        limit = self._options.limit
+        if limit is not None and len(folder.entries) >= limit:
             folder.more_entries += 1
-            return
-        folder.entries.append(page_entry(self._page, row))
-        if limit is not None and first is not None and len(folder.entries) >= 2 * limit + 1000:
-            folder.entries.sort(key=first)
-            folder.more_entries += len(folder.entries[limit:])
-            del folder.entries[limit:]
-
-
-def _iter_folders(top: Folder) -> Iterator[Folder]:
-    waiting = [top]
-    while waiting:
-        folder = waiting.pop()
-        yield folder
-        waiting += folder.folders.values()
+        else:
+            folder.entries.append(page_entry(self._page, row))

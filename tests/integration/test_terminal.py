@@ -4,12 +4,12 @@ import os
 import pty
 import re
 import signal
-import subprocess
 import threading
 from contextlib import suppress
 
 import pytest
 from cas_tool import QuickTool
+from terminals import run_on_terminal
 
 from cas.model.units import MIB
 
@@ -29,28 +29,6 @@ def heeded():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-def run_on_terminal(tool, *words, **environ):
-    """Run a command whose three streams are a terminal, and return its exit code and output."""
-    ours, theirs = pty.openpty()
-    environ = {**tool.environ, "TERM": "xterm", **environ}
-    process = subprocess.Popen(
-        ["cas", *words], executable=tool.start.__globals__["COMMAND"], cwd=tool.cwd, env=environ,
-        stdin=theirs, stdout=theirs, stderr=theirs,
-    )  # fmt: skip
-    os.close(theirs)
-    output = bytearray()
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:  # Linux reports the end of a terminal as an error
-            break
-        if not piece:
-            break
-        output += piece
-    os.close(ours)
-    return process.wait(timeout=60), output.decode()
 
 
 def test_a_terminal_gets_colours(stored):

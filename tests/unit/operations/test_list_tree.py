@@ -61,12 +61,19 @@ def test_what_lies_deeper_is_counted_only(version):
 
 
 def test_some_entries_of_each_folder_can_be_kept(version):
-    """The first by path or by another order; how many others there are is known."""
-    first = version.tree("", TreeOptions(limit=1))
-    biggest = version.tree("", TreeOptions(limit=1, first=lambda entry: -entry.size))
+    """The first by path; how many others there are is known."""
+    top = version.tree("", TreeOptions(limit=1))
 
-    assert ([one.path for one in first.entries], first.more_entries) == (["a-b"], 3)
-    assert ([one.path for one in biggest.entries], biggest.more_entries) == (["c0"], 3)
+    assert ([one.path for one in top.entries], top.more_entries) == (["a-b"], 3)
+
+
+def test_what_lies_right_below_a_folder_is_told_apart(version):
+    """Names of folders, the empty one too; files and links as entries."""
+    folders, entries = version.children()
+
+    assert (folders, [one.path for one in entries]) == (["a", "b"], ["a-b", "a.txt", "c0"])
+    assert version.children("a")[0] == ["y"]
+    assert version.children("no") == ([], [])
 
 
 def test_only_what_is_wanted_counts(version):
