@@ -61,6 +61,15 @@ class ListingStyle:
         return order_by(self.sort, ENTRY_FIELDS, reverse=self.reverse)
 
 
+def missing_path(version: Version, path: str) -> NotFoundError:
+    """Return the error that a version has nothing at a path."""
+    return NotFoundError(
+        f"{version.ref} holds no {path!r}",
+        code=ErrorCode.PATH_NOT_FOUND,
+        hint=f"cas ls {version.ref}",
+    )
+
+
 def list_entries(console: Console, version: Version, path: str, style: ListingStyle) -> None:
     """Print what a version holds at `path`: a file, or a folder, or all that is below it.
 
@@ -70,11 +79,7 @@ def list_entries(console: Console, version: Version, path: str, style: ListingSt
     """
     if path and not version.is_dir(path):
         if path not in version:
-            raise NotFoundError(
-                f"{version.ref} holds no {path!r}",
-                code=ErrorCode.PATH_NOT_FOUND,
-                hint=f"cas ls {version.ref}",
-            )
+            raise missing_path(version, path)
         _list_rows(console, version, path, style, [version[path]])
     elif style.tree:
         _list_tree(console, version, path, style)

@@ -26,7 +26,7 @@ COMMANDS = {
     "push": "Send versions to the remote.",
     "pull": "Bring versions from the remote.",
     "ls": "List artifacts, or the files of a version.",
-    "show": "Show what is recorded about a version.",
+    "show": "Show what is recorded about a version, or what a file looks like.",
     "log": "List the versions of an artifact.",
     "diff": "Compare two versions, or a version and a folder.",
     "status": "Show what changed in a folder since a version.",

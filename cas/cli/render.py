@@ -32,6 +32,7 @@ class Console:
         truncate: whether tables are cut to fit a terminal.
 
     Attributes:
+        environ: the environment, of which terminals say what they can.
         write_note: writes notes while lines on standard error are drawn over; None otherwise.
     """
 
@@ -48,7 +49,7 @@ class Console:
         self.quiet = quiet
         self._color = color
         self._truncate = truncate
-        self._environ = environ or {}
+        self.environ = environ or {}
         self.write_note: Callable[[str], object] | None = None
 
     @property
@@ -59,7 +60,7 @@ class Console:
     @property
     def live(self) -> bool:
         """Whether lines on standard error can be drawn over."""
-        return sys.stderr.isatty() and self._environ.get("TERM") != "dumb"
+        return sys.stderr.isatty() and self.environ.get("TERM") != "dumb"
 
     def colors(self, stream: TextIO) -> bool:
         """Tell whether `stream` gets colours.
@@ -69,7 +70,7 @@ class Console:
         """
         if self._color is not None:
             return self._color
-        environ = self._environ
+        environ = self.environ
         if environ.get("NO_COLOR"):
             return False
         if any(environ.get(name, "0") not in ("", "0") for name in _FORCING):
@@ -88,6 +89,11 @@ class Console:
         if not (self._truncate and self.shows_people):
             return None
         return shutil.get_terminal_size().columns
+
+    @property
+    def paints(self) -> bool:
+        """Whether the answer gets colours."""
+        return self.colors(sys.stdout)
 
     def can_show(self, text: str) -> bool:
         """Tell whether the encoding of standard output has the characters of `text`."""

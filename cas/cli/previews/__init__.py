@@ -1,0 +1,1 @@
+"""What a file looks like: its head, its first rows, its picture; from as few bytes as that takes."""
