@@ -103,24 +103,24 @@ def _sizes(change: Change, letter: str) -> str:
 
 def _print_markdown(console: Console, groups: _Groups, style: DiffStyle, summary: str) -> None:
     """Print the diff as a comment for a pull request: a summary, and a table that can be opened."""
-    console.answer(f"### {_marked(style.old)} → {_marked(style.new)}\n")
-    console.answer(f"{_marked(summary)}")
+    console.answer(f"### {marked(style.old)} → {marked(style.new)}\n")
+    console.answer(f"{marked(summary)}")
     changes = [] if style.stat else _in_order(groups)
     if not changes:
         return
     console.answer(f"\n<details><summary>{format_count(len(changes), 'path')}</summary>\n")
     console.answer("| | path | size |\n| --- | --- | ---: |")
     for change, letter in changes[:MOST_MARKDOWN_LINES]:
-        path = f"<code>{_marked(escape(change.path))}</code>"
+        path = f"<code>{marked(escape(change.path))}</code>"
         if letter == "R":
-            path = f"<code>{_marked(escape(change.old_path or ''))}</code> → {path}"
+            path = f"<code>{marked(escape(change.old_path or ''))}</code> → {path}"
         console.answer(f"| {_TITLES[letter]} | {path} | {_sizes(change, letter)} |")
     if len(changes) > MOST_MARKDOWN_LINES:
         console.answer(f"| | … and {len(changes) - MOST_MARKDOWN_LINES:,} more | |")
     console.answer("\n</details>")
 
 
-def _marked(text: str) -> str:
+def marked(text: str) -> str:
     """Return text that Markdown shows as it is."""
     return text.translate(_MARKED)
 

@@ -1,18 +1,20 @@
-"""Which tensors differ, as text or JSON."""
+"""Which tensors differ, as text, Markdown or JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from cas.cli.diffs import DIFFERENT_EXIT, DiffStyle
+from cas.cli.diffs import DIFFERENT_EXIT, MOST_MARKDOWN_LINES, DiffStyle, marked
 from cas.cli.render import Console, to_json
 from cas.cli.text import escape
-from cas.model.units import format_size
+from cas.model.units import format_count, format_size
 
 if TYPE_CHECKING:
     from cas import TensorChange, TensorDiff
 
 _LETTERS = {"added": "A", "removed": "D", "reshaped": "S", "retyped": "T", "changed": "M"}
+_COLORS = {"A": "green", "D": "red", "S": "magenta", "T": "cyan", "M": "yellow"}
 
 
 def show_tensor_diff(console: Console, diff: TensorDiff, style: DiffStyle) -> int:
@@ -24,13 +26,16 @@ def show_tensor_diff(console: Console, diff: TensorDiff, style: DiffStyle) -> in
     if console.as_json:
         lists = {} if style.stat else _lists(diff)
         console.document({"old": style.old, "new": style.new, "summary": summary, **lists})
+    elif style.md:
+        _print_markdown(console, diff, style, _summary_text(summary))
     else:
-        _print_files(console, diff, style)
+        if not style.stat:
+            _print_files(console, diff, style)
         for path, reason in diff.skipped:
             console.warning(
                 f"{escape(path)} differs, but its tensors are not told: {escape(reason)}"
             )
-        if not style.name_only:
+        if not (style.name_only or style.name_status):
             console.detail("no differences" if diff.is_empty else _summary_text(summary))
     return DIFFERENT_EXIT if style.exit_code and not diff.is_empty else 0
 
@@ -44,32 +49,60 @@ def _lists(diff: TensorDiff) -> dict[str, Any]:
 
 
 def _print_files(console: Console, diff: TensorDiff, style: DiffStyle) -> None:
-    if style.stat:
-        return
     for file in diff.files:
-        if not file.changes:
-            continue
-        console.answer(escape(file.path))
-        if not style.name_only:
-            for change in file.changes:
-                console.answer(f"  {_LETTERS[change.kind]}  {_describe(change)}")
+        path = escape(file.path)
+        if file.changes and not style.name_status:
+            console.answer(path)
+        for change in () if style.name_only else file.changes:
+            letter = _LETTERS[change.kind]
+            if style.name_status:
+                line = "\t".join((letter, path, escape(change.name)))
+            else:
+                line = f"  {letter}  {escape(change.name)}  {_describe(change)}"
+            console.answer(console.paint(line, fg=_COLORS[letter]))
+
+
+def _print_markdown(console: Console, diff: TensorDiff, style: DiffStyle, summary: str) -> None:
+    """Print the diff as a comment for a pull request: a summary, and a table that can be opened."""
+    console.answer(f"### {marked(style.old)} → {marked(style.new)}\n")
+    console.answer("no differences" if diff.is_empty else marked(summary))
+    rows = [] if style.stat else list(_markdown_rows(diff))
+    if not rows:
+        return
+    console.answer(f"\n<details><summary>{format_count(len(rows), 'tensor')}</summary>\n")
+    console.answer("| | file | tensor | |\n| --- | --- | --- | --- |")
+    for row in rows[:MOST_MARKDOWN_LINES]:
+        console.answer(row)
+    if len(rows) > MOST_MARKDOWN_LINES:
+        console.answer(f"| | … and {len(rows) - MOST_MARKDOWN_LINES:,} more | | |")
+    console.answer("\n</details>")
+
+
+def _markdown_rows(diff: TensorDiff) -> Iterator[str]:
+    for file in diff.files:
+        path = f"<code>{marked(escape(file.path))}</code>"
+        for change in file.changes:
+            name = f"<code>{marked(escape(change.name))}</code>"
+            yield f"| {change.kind.capitalize()} | {path} | {name} | {marked(_describe(change))} |"
+    for skipped, reason in diff.skipped:
+        yield f"| Not told | <code>{marked(escape(skipped))}</code> | | {marked(escape(reason))} |"
 
 
 def _describe(change: TensorChange) -> str:
-    name = escape(change.name)
     old = f"{change.old_dtype} {list(change.old_shape or ())}"
     new = f"{change.new_dtype} {list(change.new_shape or ())}"
     if change.kind == "added":
-        return f"{name}  {new}"
+        return new
     if change.kind == "removed":
-        return f"{name}  {old}"
-    if change.kind in ("reshaped", "retyped"):
-        return f"{name}  {old} -> {new}"
-    share = (change.changed_elements or 0) / max(1, change.elements or 1)
-    text = f"{name}  {new}  {change.changed_elements or 0:,} elements ({share:.1%})"
-    if change.largest_difference is not None:
-        text += f", by {change.largest_difference:.3g} at most"
-    return text
+        return old
+    if change.kind == "changed":
+        share = (change.changed_elements or 0) / max(1, change.elements or 1)
+        text = f"{new}  {change.changed_elements or 0:,} elements ({share:.1%})"
+        if change.largest_difference is not None:
+            text += f", by {change.largest_difference:.3g} at most"
+    else:
+        text = f"{old} -> {new}"
+    return text if change.old_path is None else f"{text}, from {escape(change.old_path)}"
 
 
 def _summary_text(summary: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -33,12 +33,13 @@ class TensorChange:
     """One tensor that differs. `kind` is `added`, `removed`, `reshaped`, `retyped` or `changed`.
 
     Types and shapes are None where the side has no such tensor; a reshaped one may have another
-    type, too. Of a changed one `changed_elements` of `elements` have other bytes, and
+    type, too. `old_path` is set if it was in another file, as after sharding anew. Of a changed one `changed_elements` of `elements` have other bytes, and
     `largest_difference` is that between two finite numbers, None if they are none.
     """
 
     kind: str
     name: str
+    old_path: str | None = None
     old_dtype: str | None = None
     new_dtype: str | None = None
     old_shape: tuple[int, ...] | None = None
@@ -50,7 +51,7 @@ class TensorChange:
 
 @dataclass(frozen=True, slots=True)
 class TensorFileDiff:
-    """A file of which tensors differ, in the order of the new file, those removed last."""
+    """The tensors of a file that differs, in the order of the new file, those removed last."""
 
     path: str
     changes: tuple[TensorChange, ...]
@@ -96,14 +97,15 @@ def diff_version_tensors(
 ) -> TensorDiff:
     """Compare the tensors of two versions, or of what is at or below `path` in them.
 
-    Without `renames` all tensors of a file that only moved are removed and added.
+    Without `renames` tensors that are in another file now are removed and added.
 
     Raises:
         CorruptionError: the store has other bytes than it must.
         BackendError: the storage failed.
     """
     found = diff_versions(old, new, renames=renames)
-    return _compare(VersionFiles(parts, old), VersionFiles(parts, new), found, path.strip("/"))
+    sides = VersionFiles(parts, old), VersionFiles(parts, new)
+    return _compare(*sides, found, path.strip("/"), moves=renames)
 
 
 def diff_folder_tensors(
@@ -125,7 +127,8 @@ def diff_folder_tensors(
     place = local_path(folder)
     found = diff_folder(parts, old, place)
     root = os.path.dirname(os.path.abspath(place)) if os.path.isfile(place) else place
-    return _compare(VersionFiles(parts, old), LocalFiles(root), found, path.strip("/"))
+    sides = VersionFiles(parts, old), LocalFiles(root)
+    return _compare(*sides, found, path.strip("/"), moves=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,9 @@ class _Headers:
     reason: str = ""
 
 
-def _compare(old: ComparedFiles, new: ComparedFiles, found: Diff, path: str) -> TensorDiff:
+def _compare(
+    old: ComparedFiles, new: ComparedFiles, found: Diff, path: str, *, moves: bool
+) -> TensorDiff:
     changes = sorted(_changes_of(found, path), key=lambda one: one.path)
     skipped = [
         (one.path, "pickled, and never unpickled here")
@@ -154,13 +159,16 @@ def _compare(old: ComparedFiles, new: ComparedFiles, found: Diff, path: str) -> 
         if one.path.endswith(PICKLE_SUFFIXES)
     ]
     readable = [one for one in changes if one.path.endswith(TENSOR_SUFFIXES)]
+    read = _read_headers(old, new, readable)
+    if moves:
+        _join_moved(read)
     meter = ReadMeter()
     files: list[TensorFileDiff] = []
-    for change, headers in zip(readable, _read_headers(old, new, readable), strict=True):
+    for change, headers in zip(readable, read, strict=True):
         if headers.reason:
             skipped.append((change.path, headers.reason))
-            continue
-        files.append(_compare_file(old, new, change.path, headers, meter))
+        elif headers.old or headers.new:
+            files.append(_compare_file(old, new, change.path, headers, meter))
     return TensorDiff(tuple(files), tuple(sorted(skipped)), meter.read_bytes)
 
 
@@ -180,7 +188,7 @@ def _changes_of(found: Diff, path: str) -> Iterator[_Change]:
 
 def _read_headers(
     old: ComparedFiles, new: ComparedFiles, changes: Sequence[_Change]
-) -> Iterable[_Headers]:
+) -> list[_Headers]:
     """Return what the headers say, read side by side."""
 
     def read(change: _Change) -> _Headers:
@@ -194,6 +202,21 @@ def _read_headers(
 
     with ThreadPoolExecutor(_HEADERS_AT_ONCE, thread_name_prefix="cas-headers") as pool:
         return list(pool.map(read, changes))
+
+
+def _join_moved(headers: Sequence[_Headers]) -> None:
+    """Put each tensor that only one file lost and only one other got beside the new one."""
+    lost: dict[str, list[_Headers]] = {}
+    got: dict[str, list[_Headers]] = {}
+    for one in headers:
+        for name in one.old.keys() - one.new.keys():
+            lost.setdefault(name, []).append(one)
+        for name in one.new.keys() - one.old.keys():
+            got.setdefault(name, []).append(one)
+    for name, losers in lost.items():
+        getters = got.get(name, [])
+        if len(losers) == len(getters) == 1:
+            getters[0].old[name] = losers[0].old.pop(name)
 
 
 def _tensors_of(files: ComparedFiles, path: str) -> dict[str, StoredTensor]:
@@ -236,6 +259,7 @@ def _change(
     return TensorChange(
         kind=kind,
         name=some.name,
+        old_path=old.path if old and new and old.path != new.path else None,
         old_dtype=old.dtype if old else None,
         new_dtype=new.dtype if new else None,
         old_shape=old.shape if old else None,

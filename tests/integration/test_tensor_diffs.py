@@ -64,6 +64,7 @@ def test_json_has_it_all(cas, models):
                 {
                     "kind": "changed",
                     "name": "b",
+                    "old_path": None,
                     "old_dtype": "F32",
                     "new_dtype": "F32",
                     "old_shape": [4],
@@ -96,6 +97,18 @@ def test_a_folder_can_be_the_new_side(cas, models):
     names = cas("diff", "--tensors", "m:v0", "./m", "--name-only", "--exit-code", code=1)
 
     assert names.out.split() == ["a.safetensors", "deep/b.safetensors"]
+
+
+def test_other_styles_hold_for_tensors_too(cas, models):
+    """Letters between tabs, and Markdown."""
+    status = cas("diff", "--tensors", "m:v0", "m:v1", "--name-status")
+    markdown = cas("diff", "--tensors", "m:v0", "m:v1", "--md").out
+
+    assert status.out.splitlines()[0] == "S\ta.safetensors\tbent"
+    assert "| Added | <code>a.safetensors</code> | <code>new</code> | F32 &#91;2&#93; |" in markdown
+    assert "5 added" not in markdown
+    assert "1 added, 1 removed" in markdown
+    assert "| Not told | <code>c.pt</code>" in markdown
 
 
 def test_a_third_word_needs_the_option(cas, models):

@@ -149,6 +149,23 @@ def test_files_that_are_equal_or_moved_are_passed_over(put):
     assert set(kinds(apart).values()) == {"added", "removed"}
 
 
+def test_a_model_that_was_sharded_anew_has_no_differences(put):
+    """Tensors are found in the file that has them now; only one of them differs."""
+    first, second = (dict(list(LAYERS.items())[part]) for part in (slice(0, 2), slice(2, 6)))
+    old = put(model_safetensors=model(LAYERS))
+    new = put(
+        **{"1_safetensors": model(first), "2_safetensors": model(changed(second, "layer4", 5, 2.0))}
+    )
+    store = put.reopen()
+
+    diff = store.diff_tensors(old, new)
+
+    assert kinds(diff) == {("2.safetensors", "layer4"): "changed"}
+    assert diff.files[1].changes[0].old_path == "model.safetensors"
+    assert sum(file.unchanged for file in diff.files) == 5
+    assert store.requests.received_bytes < 3 * NEAR
+
+
 def test_zeros_on_both_sides_are_not_read(put):
     """Holes are equal, wherever the chunks around them end."""
     zeros = {"z": np.zeros(4 * BIG, np.float32)}
