@@ -51,9 +51,9 @@ class StoreOptions:
         cache_dir: folder of the journal; None takes the user's cache folder.
         cache_size: how much of the data that is read is kept below `cache_dir` for the next time,
             by whatever process: bytes, `"20GB"`, `"10%"` of the disk, or 0 for none. None takes
-            CAS_CACHE_SIZE, then `cache_size` in the user's settings file, then none. A store on
-            this machine is not cached.
-        cache_local: cache a local folder all the same, which may lie on a slow network.
+            CAS_CACHE_SIZE, then `cache_size` in the user's settings file, then none.
+        use_cache: whether this store's data is kept so; None is yes, unless the store is a folder.
+            For one that lies on a slow network it may help.
         journal: remember what was read, so that unchanged files are not read again.
         retries: how long a store that is not local is asked again when requests fail.
         reads_first: the reference that will be read first, if that is known: on a store that is
@@ -65,7 +65,7 @@ class StoreOptions:
     memory_bytes: int | None = None
     cache_dir: str | None = None
     cache_size: int | str | None = None
-    cache_local: bool = False
+    use_cache: bool | None = None
     journal: bool = True
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     reads_first: str | None = None
@@ -202,7 +202,8 @@ def _with_cache(backend: Backend, config: StoreConfig, state_dir: Path | None) -
 
 
 def _chunk_cache(backend: Backend, options: StoreOptions) -> ChunkCache | None:
-    if backend.capabilities.local and not options.cache_local:
+    is_wanted = options.use_cache
+    if is_wanted is False or (is_wanted is None and backend.capabilities.local):
         return None
     if options.cache_size is None and not options.journal:
         return None  # nothing was to be written on this machine

@@ -39,7 +39,7 @@ HOME_VARIABLE = "CAS_HOME"
 CACHE_FOLDER_VARIABLE = "CAS_CACHE_DIR"
 
 # Of a table of a store: what is not a setting of its driver.
-_OWN = ("url", "options", "remote")
+_OWN = ("url", "options", "remote", "cache")
 _FILE_SETTINGS = frozenset({"credentials", "key_file", "ca_bundle"})
 _READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 _ONE_SLASH = re.compile(r"\w[\w+.-]+:/")
@@ -70,6 +70,7 @@ class StoreChoice:
         name: the name in a settings file under which the URL stands, or None.
         storage_options: arguments for the fsspec driver.
         warnings: what the user should know about the settings files that were read.
+        use_cache: what the settings file says of keeping this store's data on this machine.
         other_names: where no such name was given, the names in settings files, which may be meant.
     """
 
@@ -81,6 +82,7 @@ class StoreChoice:
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
     other_names: tuple[str, ...] = ()
+    use_cache: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class _NamedStore:
     url: str
     options: Mapping[str, Any]
     remote: str | None = None
+    use_cache: bool | None = None
 
 
 def find_store(explicit: str | None, *, environ: Mapping[str, str], cwd: Path) -> StoreChoice:
@@ -251,6 +254,7 @@ def _resolve(
                 origin=origin,
                 name=text,
                 storage_options=named.options,
+                use_cache=named.use_cache,
             )
     names = tuple(name for file in files for name in file.stores)
     return StoreChoice(url=_absolute(text, base), source=source, origin=origin, other_names=names)
@@ -323,7 +327,10 @@ def _named_store(path: Path, name: str, table: object) -> _NamedStore:
         made = as_driver_options(url, settings, options)
     except InvalidInputError as error:
         raise _malformed(path, f"stores.{name}.{error}") from error
-    return _NamedStore(url, made, _read_remote(path, table, f"stores.{name}."))
+    use_cache = table.get("cache")
+    if not (use_cache is None or isinstance(use_cache, bool)):
+        raise _malformed(path, f"stores.{name}.cache must be true or false")
+    return _NamedStore(url, made, _read_remote(path, table, f"stores.{name}."), use_cache)
 
 
 def _read_remote(path: Path, table: dict[str, Any], where: str) -> str | None:

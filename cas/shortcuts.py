@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cas.environment import current_environ
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.model.names import Ref
+from cas.opening import StoreOptions
 from cas.operations.outcomes import GetOptions, GetOutcome, PutOptions, PutOutcome
 from cas.settings import find_store
 from cas.store import AnySource, Store
@@ -110,7 +111,8 @@ def _opened(store: Store | str | None, *, create: bool = False) -> Iterator[Stor
 def _open(store: str | None, *, create: bool = False) -> Store:
     choice = find_store(store, environ=current_environ(), cwd=Path.cwd())
     try:
-        return Store.open(choice.url, storage_options=choice.storage_options)
+        options = StoreOptions(use_cache=choice.use_cache)
+        return Store.open(choice.url, storage_options=choice.storage_options, options=options)
     except NotFoundError:
         if not create or choice.source != "default":
             raise

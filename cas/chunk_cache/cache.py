@@ -171,6 +171,7 @@ class ChunkCache:
         self._lookups += 1
         if self._lookups % _LOOK_EVERY == 0:
             files.refresh()
+            self.close()  # who reads for days may never close it
         slot = files.find(chunk_id)
         if slot is None and files.has_moved():
             slot = files.find(chunk_id)

@@ -208,7 +208,7 @@ class Invocation:
     def _open(self, choice: StoreChoice, jobs: int | None, or_else: str = "", **soon: Any) -> Store:
         from cas.opening import begin_at  # as above
 
-        options = replace(self._options(jobs), **soon)
+        options = replace(self._options(jobs), use_cache=choice.use_cache, **soon)
         # The first requests are under way while the rest is imported.
         begun = begin_at(choice.url, choice.storage_options, options)
         INTERRUPTION.on_press(begun.stop_retrying)

@@ -11,6 +11,7 @@ from typing import Any
 
 from cas.environment import current_environ
 from cas.errors import ErrorCode, InvalidInputError
+from cas.opening import StoreOptions
 from cas.settings import STORE_VARIABLE, find_store
 from cas.store import Store
 
@@ -25,6 +26,7 @@ class ChosenStore:
     options: Mapping[str, Any] = field(repr=False)
     opened: Store | None = None
     process: int = 0
+    use_cache: bool | None = None
 
     def open(self) -> Store:
         """Open it.
@@ -32,7 +34,8 @@ class ChosenStore:
         Raises as `Store.open` does.
         """
         if self.opened is None:
-            return Store.open(self.url, storage_options=self.options)
+            options = StoreOptions(use_cache=self.use_cache)
+            return Store.open(self.url, storage_options=self.options, options=options)
         # In a forked child it opens anew, as its pickle does.
         return self.opened if self.process == os.getpid() else copy.copy(self.opened)
 
@@ -65,7 +68,8 @@ def choose_store(
         store = chained if protocol in (None, *_LOCAL) else f"{protocol}://{chained}"
     named = None if store is None else os.fspath(store)
     choice = find_store(named, environ=current_environ(), cwd=Path.cwd())
-    return ChosenStore(choice.url, dict(choice.storage_options) | dict(options or {}))
+    merged = dict(choice.storage_options) | dict(options or {})
+    return ChosenStore(choice.url, merged, use_cache=choice.use_cache)
 
 
 class AmbientStore:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from blake3 import blake3
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from cas.backend.base import Backend
 from cas.backend.caching import LARGEST_ENTRY_BYTES, CachingBackend, past_cache
-from cas.chunk_cache.cache import ChunkCache
 from cas.compression.codec import decode
 from cas.environment import random_bytes
 from cas.errors import REPAIR_HINT, CorruptionError, ErrorCode, NotFoundError
@@ -38,6 +37,9 @@ from cas.format.blob import (
 from cas.model.ids import BlobId, SessionId
 from cas.objects.blob_list import BlobRef
 from cas.objects.records import read_anew
+
+if TYPE_CHECKING:
+    from cas.chunk_cache.cache import ChunkCache  # which most stores do without
 
 Buffer = bytes | bytearray | memoryview
 _Checked = TypeVar("_Checked")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cas.backend.base import Backend
 from cas.backend.counting import RequestTally
 from cas.backend.open import redact_url
-from cas.chunk_cache.cache import ChunkCache
 from cas.chunking.cutter import Cutter
 from cas.environment import Clock, SystemClock
 from cas.format.config import StoreConfig
 from cas.objects.blobs import TableReader
 from cas.objects.manifests import PageReader
+
+if TYPE_CHECKING:
+    from cas.chunk_cache.cache import ChunkCache  # which most stores do without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

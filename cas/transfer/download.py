@@ -12,11 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cas.backend.base import Backend
-from cas.chunk_cache.cache import ChunkCache
 from cas.errors import CorruptionError, ErrorCode
 from cas.format.blob import BlobTable
 from cas.model.entry import path_to_text
@@ -31,6 +31,9 @@ from cas.transfer.plan import Placement, Read, limits_of, plan_reads
 from cas.transfer.seed_reader import SeedReader, batch_copies, wrong_chunks
 from cas.transfer.seeds import LocalCopy, SeedIndex
 from cas.transfer.target import PendingFile, TargetTree
+
+if TYPE_CHECKING:
+    from cas.chunk_cache.cache import ChunkCache
 
 TABLES_AHEAD = 8
 INLINE_BATCH = 256

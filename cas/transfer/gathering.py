@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from blake3 import blake3
 
-from cas.chunk_cache.cache import ChunkCache
 from cas.errors import CorruptionError, ErrorCode
 from cas.format.blob import BlobTable
 from cas.model.entry import path_to_text
@@ -18,6 +18,9 @@ from cas.transfer.decoding import decode_read
 from cas.transfer.kept_chunks import split_kept, write_kept
 from cas.transfer.plan import Placement, Read, ReadLimits, plan_reads
 from cas.transfer.reading import FileContent
+
+if TYPE_CHECKING:
+    from cas.chunk_cache.cache import ChunkCache
 
 
 @dataclass(frozen=True, slots=True)

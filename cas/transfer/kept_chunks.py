@@ -7,12 +7,15 @@ machine then, and a hundred gigabytes of it would wash out what is read again an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cas.chunk_cache.cache import ChunkCache
 from cas.format.blob import BlobTable
 from cas.transfer.plan import Int64s, Placement, part_of
+
+if TYPE_CHECKING:
+    from cas.chunk_cache.cache import ChunkCache
 
 # What is held to be written at once is a chunk; more in a task makes fewer of them.
 BATCH_PLACEMENTS = 64

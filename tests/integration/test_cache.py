@@ -163,3 +163,18 @@ def test_a_warm_cache_on_s3_asks_for_no_data(place, tmp_path, monkeypatch):
     assert ranges == [TREE[b"train/%d.bin" % n][1000:2000] for n in (4, 5)]
     assert (counts.misses, got.fetched_bytes) == (0, 0)
     assert read_tree(tmp_path / "out") == TREE
+
+
+def test_a_folder_is_cached_if_its_settings_say_so(tmp_path):
+    """It may lie on a slow network; others are left alone."""
+    tool = make_tool(tmp_path, MemoryTool)
+    tool("init")
+    tool("put", write_tree(tmp_path / "source", TREE), "data", "--no-provenance")
+    text = f'[stores.far]\nurl = "{tmp_path / "store"}"\ncache = true\n'
+    (tool.cwd / "cas.toml").write_text(text, encoding="utf-8")
+    words = ["cat", "data:v0/a.txt", "data:v0/train/1.bin", "--cache-size", "20MB", "--stats"]
+
+    asked, unasked = tool(*words, "--store", "far"), tool(*words)
+
+    assert "cache: 0 of " in asked.err
+    assert "cache: " not in unasked.err

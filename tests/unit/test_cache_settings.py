@@ -137,3 +137,21 @@ def test_nothing_is_written_if_something_is_wrong(home, before, size):
 
     with open(path, encoding="utf-8") as file:  # noqa: PTH123 - a test's own
         assert file.read() == before
+
+
+@pytest.mark.parametrize(("line", "expected"), [("", None), ("true", True), ("false", False)])
+def test_a_store_may_be_left_out_or_taken_in(home, tmp_path, line, expected):
+    """Beside its URL: a folder that lies far away, or a bucket next door."""
+    text = f'[stores.main]\nurl = "store"\n{line and f"cache = {line}"}\n'
+    (tmp_path / "cas.toml").write_text(text, encoding="utf-8")
+
+    assert find_store("main", environ=home, cwd=tmp_path).use_cache is expected
+
+
+def test_anything_else_there_is_refused(home, tmp_path):
+    """A size would be taken for that of the whole cache."""
+    text = '[stores.main]\nurl = "store"\ncache = "20GB"\n'
+    (tmp_path / "cas.toml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(InvalidInputError, match=r"stores\.main\.cache must be true or false"):
+        find_store("main", environ=home, cwd=tmp_path)

@@ -46,7 +46,7 @@ cas get team/bert:production s3://serving/bert
 @click.option(
     "--dest-option", multiple=True, metavar="K=V|JSON|@FILE", help="For a URL, as in settings."
 )
-@click.option("--cache-size", metavar="SIZE", help="Of the cache of data to look into; 0: none.")
+@click.option("--cache-size", metavar="SIZE", help="Look into the cache of data; 0: do not.")
 @click.option("-j", "--jobs", type=JOBS, help="Threads; as many as CPUs unless given.")
 def command(cli: Invocation, ref: str, dest: str | None, **given: Any) -> int:
     """Write the files of REF to the folder DEST, by default ./NAME-vN.

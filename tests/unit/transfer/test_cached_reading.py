@@ -231,15 +231,15 @@ def test_a_local_store_is_not_cached_unless_asked(tmp_path):
     with cas.Store.create(tmp_path / "store") as store:
         store.put(tmp_path / "source", "data", PLAIN)
     found = []
-    for cache_local in (False, True):
+    for use_cache in (None, True, False):
         options = cas.StoreOptions(
-            cache_dir=str(tmp_path / "cache"), cache_size="20MB", cache_local=cache_local
+            cache_dir=str(tmp_path / "cache"), cache_size="20MB", use_cache=use_cache
         )
         with cas.Store.open(tmp_path / "store", options=options) as store:
             read_all(store)
             found.append(store.cache_counts is not None)
 
-    assert found == [False, True]
+    assert found == [False, True, False]
     assert measure_cache(tmp_path / "cache" / "data-1").entries > 0
 
 
@@ -291,3 +291,15 @@ def test_a_cleared_cache_is_filled_again(open_store, folder):
 
         assert version.read("big") == BIG
     assert (empty, measure_cache(folder).entries > 0) == (0, True)
+
+
+def test_what_is_here_is_read_though_the_store_is_out_of_reach(open_store, backend):
+    """By whoever has the version already; what it means is not asked again."""
+    read_all(open_store())
+    with open_store() as store:
+        version = store.version("data")
+        version.read("text")
+        for stored in list(backend.list_objects("blobs")):
+            backend.delete(stored.key)
+
+        assert {path: version.read(path.decode()) for path in TREE} == TREE
