@@ -16,7 +16,6 @@ from cas.model.entry import Entry, EntryKind, EntryList, Totals, path_to_bytes, 
 from cas.model.ids import VersionDigest
 from cas.model.patterns import fixed_folder, path_expression
 from cas.objects.parts import StoreParts
-from cas.operations.get import get
 from cas.operations.outcomes import GetOptions, GetOutcome
 from cas.operations.pinned import PinnedVersion
 from cas.operations.read_file import open_content
@@ -342,6 +341,8 @@ class Version(Mapping[str, Entry]):
         if options.pin:
             with self.pinned() as held:
                 return held.get(dest, replace(options, pin=False), path=path)
+        from cas.operations.get import get  # 5 ms, which `cas ls` and `cas cat` need not spend
+
         return get(self._store.parts, self._pinned, path.strip("/"), dest, options)
 
     # -- Python
