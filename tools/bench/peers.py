@@ -145,9 +145,7 @@ def try_tool(name: str, versions: Path, work: Path, cas: list[str], *, compare: 
     costs: dict[str, Cost] = {}
     stored: dict[str, int] = {}
     for step, version in zip(STEPS[:3], ("v1", "v1", "v2"), strict=True):
-        if name == "cp":  # it would copy into the copy that is there
-            shutil.rmtree(store / version, ignore_errors=True)
-        mark = version if name == "cp" else f"{version}-{step.replace(' ', '-')}"
+        mark = f"{version}-{step.replace(' ', '-')}"
         source = (versions / version).resolve()
         read_all(source)
         costs[step] = run(tool.put(source, mark), environ)
