@@ -6,19 +6,15 @@ decides what is new, and packs that. Memory in flight is bounded by one budget.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import numpy as np
-from blake3 import blake3
-
 from cas.chunking.cutter import Cutter
 from cas.format.manifest import INLINE_LIMIT
-from cas.model.entry import EntryKind, path_to_text
+from cas.model.entry import EntryKind
 from cas.model.progress import Cancel
 from cas.transfer.big_file import BigFile
 from cas.transfer.budget import MemoryBudget
@@ -36,9 +32,10 @@ from cas.transfer.cutting import (
 from cas.transfer.dedup import Deduplicator
 from cas.transfer.packing import BlobWriter
 from cas.transfer.placing import Placer, UploadCounts
+from cas.transfer.recording import EntryRecorder
 from cas.transfer.remote_content import RemoteContent
 from cas.transfer.remote_tree import RemoteTree
-from cas.transfer.rows import EntryColumns, merge_extents
+from cas.transfer.rows import EntryColumns
 from cas.transfer.small_readers import SmallReaders
 from cas.transfer.stamp import FileStamp
 from cas.transfer.tree import LocalTree
@@ -93,7 +90,6 @@ class Upload:
         report: Callable[[], None],
     ) -> None:
         self._tree = tree
-        self._columns = columns
         self._cutter = tools.cutter
         self._writer = tools.writer
         self._pool = tools.pool
@@ -105,11 +101,10 @@ class Upload:
         self._cancel = cancel
         self._report = report
         self._retries: deque[tuple[int, int]] = deque()
-        self._hole_hashes: dict[int, bytes] = {}
         self._opened: set[OpenedFile] = set()
         self.counts = UploadCounts()
         self._placer = Placer(tools.dedup, tools.writer, self.counts, len(tree))
-        self.problems: list[str] = []
+        self._recorder = EntryRecorder(tree, columns, self._placer, self.counts)
         self._small = SmallReaders()
         self._waiting = ThreadPoolExecutor(READS_IN_FLIGHT, thread_name_prefix="cas-read")
 
@@ -117,6 +112,11 @@ class Upload:
     def placer(self) -> Placer:
         """What decides which chunks are new, and counts them."""
         return self._placer
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read, and why."""
+        return self._recorder.problems
 
     def run(self, rows: Sequence[int]) -> None:
         """Store the regular files and links of `rows`, given in path order."""
@@ -188,10 +188,10 @@ class Upload:
         batch_bytes = 0
         for row in rows:
             if kinds[row] == SYMLINK:
-                self._store_link(row)
+                self._recorder.store_link(row)
                 continue
             if kinds[row] != FILE:
-                self._columns.is_known[row] = True
+                self._recorder.store_nothing(row)
                 continue
             stamp = tree.stamp(row)
             if stamp.size > SMALL_FILE_BYTES:
@@ -213,7 +213,8 @@ class Upload:
 
         def take(result: CutBatch | CutSegment | None) -> None:
             assert isinstance(result, CutBatch)
-            self._take_batch(result)
+            self._retries += ((row, 1) for row in result.grown)
+            self._recorder.store_batch(result)
 
         return _Task(size, lambda: self._content.cut_small(cutter, files), take, is_batch=True)
 
@@ -221,17 +222,18 @@ class Upload:
         try:
             opened = self._content.open(row, again=again)
         except OSError as error:
-            self._note_problem(row, error)
+            self._recorder.note_problem(row, error)
             return
         self._opened.add(opened)
         try:
             segments = opened.segments()
         except OSError as error:
             self._close(opened)
-            self._note_problem(row, error)
+            self._recorder.note_problem(row, error)
             return
         if not segments:
-            self._store_emptied(row, opened)
+            self._close(opened)
+            self._recorder.store_emptied(row, opened.stamp, executable=opened.executable)
             return
         file = BigFile(row, self._cutter, self._placer, opened, attempt)
         for number, (offset, length, is_hole) in enumerate(segments):
@@ -244,7 +246,7 @@ class Upload:
         file = BigFile(row, self._cutter, self._placer)
         content = read_stream(stream, SEGMENT_BYTES)
         if len(content) <= INLINE_LIMIT:
-            self._store_inline(row, content)
+            self._recorder.store_inline(row, content)
             return
         while content:
             following = read_stream(stream, SEGMENT_BYTES)
@@ -258,7 +260,8 @@ class Upload:
             assert isinstance(result, CutSegment)
             self._take_segment(file, result)
             if is_last:
-                self._finish_stream(file)
+                file.finish()
+                self._recorder.store_stream(file)
 
         return _Task(len(content), lambda: cut_segment_content(cutter, content), take)
 
@@ -286,68 +289,6 @@ class Upload:
 
         return _Task(0 if is_hole else length, run, take)
 
-    # -- links and small files
-
-    def _store_inline(self, row: int, content: bytes) -> None:
-        columns = self._columns
-        columns.sizes[row] = len(content)
-        columns.hashes[row] = np.frombuffer(blake3(content).digest(), np.uint8)
-        columns.set_inline(row, content)
-        columns.is_known[row] = True
-
-    def _store_link(self, row: int) -> None:
-        try:
-            target = os.readlink(self._tree.local_path(row))
-        except OSError as error:
-            self._note_problem(row, error)
-            return
-        self._store_inline(row, target)
-
-    def _take_batch(self, batch: CutBatch) -> None:
-        for row, reason in batch.problems:
-            self.problems.append(f"{path_to_text(self._tree.paths[row])}: {reason}")
-        self._retries += ((row, 1) for row in batch.grown)
-        if not batch.rows:
-            return
-        columns = self._columns
-        rows = np.array(batch.rows, np.int64)
-        counts = np.array(batch.item_counts, np.int64)
-        columns.sizes[rows] = batch.sizes
-        columns.hashes[rows] = np.frombuffer(b"".join(batch.hashes), np.uint8).reshape(-1, 32)
-        for row, stamp, executable in batch.changed:
-            self._restamp(row, stamp)
-            columns.modes[row] = executable
-        for row, content in batch.inlined:
-            columns.set_inline(row, content)
-        size = sum(batch.sizes)
-        self.counts.read_files += len(rows)
-        self.counts.read_bytes += size
-        self.counts.passed_bytes += size
-        with_items = counts > 0
-        if with_items.any():
-            owners = np.repeat(rows, counts)
-            extents = self._placer.place(batch.items, owners, are_small=True)
-            starts = (np.cumsum(counts) - counts)[with_items]
-            merged, per_file = merge_extents(extents, starts)
-            columns.add_extents(rows[with_items], per_file, merged)
-        columns.is_known[rows] = True
-
-    def _restamp(self, row: int, stamp: FileStamp) -> None:
-        """Remember the stat that belongs to the bytes that were read."""
-        tree = self._tree
-        tree.sizes[row] = stamp.size
-        tree.mtimes[row] = stamp.mtime
-        tree.ctimes[row] = stamp.ctime
-        tree.inodes[row] = stamp.inode
-
-    def _store_emptied(self, row: int, opened: OpenedFile) -> None:
-        """Store a file that was big when it was listed, and has no bytes now."""
-        self._close(opened)
-        self._restamp(row, opened.stamp)
-        self._columns.modes[row] = opened.executable
-        self._store_inline(row, b"")
-        self.counts.read_files += 1
-
     # -- big files
 
     def _close(self, opened: OpenedFile) -> FileStamp:
@@ -370,26 +311,6 @@ class Upload:
                 self._retries.append((file.row, file.attempt + 1))
             else:
                 changing = OSError(0, "kept changing while it was read")
-                self._note_problem(file.row, file.failure or changing)
+                self._recorder.note_problem(file.row, file.failure or changing)
             return
-        self._columns.modes[file.row] = opened.executable
-        self._restamp(file.row, opened.stamp)
-        self._note_big_file(file)
-
-    def _finish_stream(self, file: BigFile) -> None:
-        file.finish()
-        self._tree.sizes[file.row] = file.size
-        self._note_big_file(file)
-
-    def _note_big_file(self, file: BigFile) -> None:
-        columns, row = self._columns, file.row
-        columns.sizes[row] = file.size
-        columns.hashes[row] = np.frombuffer(file.hash(self._hole_hashes), np.uint8)
-        extents, count = file.extents()
-        columns.add_extents(np.array([row]), count, extents)
-        columns.is_known[row] = True
-        self.counts.read_files += 1
-
-    def _note_problem(self, row: int, error: OSError) -> None:
-        reason = error.strerror or str(error)
-        self.problems.append(f"{path_to_text(self._tree.paths[row])}: {reason}")
+        self._recorder.store_big_file(file, opened.stamp, executable=opened.executable)
