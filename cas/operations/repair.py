@@ -12,9 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from cas.environment import monotonic_seconds
-from cas.errors import BackendError, CasError, CorruptionError
+from cas.errors import BackendError, CorruptionError
 from cas.format import keys
-from cas.format.manifest import Root, root_page_location
 from cas.format.session import Intent
 from cas.format.verification import DamageState
 from cas.model.names import Ref
@@ -31,7 +30,7 @@ from cas.objects.damage import (
 from cas.objects.index import build_segment, write_segment
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
-from cas.operations.affected_versions import name_affected, pages_of
+from cas.operations.affected_versions import name_affected
 from cas.operations.damaged_extents import Int64s
 from cas.operations.dry_backend import DryBackend
 from cas.operations.guarantees import require_create_if_absent
@@ -41,7 +40,6 @@ from cas.operations.inspect_structure import (
     inspect_structure,
     parts_past_cache,
 )
-from cas.operations.live_versions import LiveVersion
 from cas.operations.lost_ranges import holes_of
 from cas.operations.outcomes import GetOptions
 from cas.operations.rebuild_index import lost_from_index, rebuild_index
@@ -51,12 +49,12 @@ from cas.operations.repair_needs import BlobNeed, RepairNeeds
 from cas.operations.repair_outcomes import RepairOptions, RepairOutcome
 from cas.operations.repair_sources import FileSource, Source, StoreSource
 from cas.operations.repaired_places import RepairedPlaces
-from cas.operations.revise import Reviser, RevisionOutcome
+from cas.operations.repaired_versions import RepairedVersions
 from cas.operations.verify import verify
-from cas.operations.verify_outcomes import Problem, VerifyLevel, VerifyOptions
+from cas.operations.verify_outcomes import VerifyLevel, VerifyOptions
+from cas.operations.ways_out import tell_unrepaired
 from cas.transfer.relocation import Relocation
 
-REVISE_ATTEMPTS = 4
 # A round may bring pages back, and what they speak of be damaged, too.
 ROUNDS = 3
 
@@ -172,12 +170,13 @@ class _Repair:
         with BlobRepair(self._writing, session, sources, self._stamp, self._cancel) as blobs:
             repaired = self._repair_blobs(blobs, needs, sources)
             places = self._places(blobs, repaired)
-            rebuilt, lost_pages = self._rebuild_pages(places)
-            revised, failed = self._revise(places, rebuilt)
-            around = [one for one in self._found.versions if one.needs_revision]
-            self.unseen = [one.ref for one in (*rebuilt, *around)]
+            versions = RepairedVersions(self._parts, found.versions, places, self._cancel)
+            versions.rebuild_pages(self._page_rebuilder())
+            versions.revise(apply=options.apply)
+            around = [one for one in found.versions if one.needs_revision]
+            self.unseen = [one.ref for one in (*versions.rebuilt, *around)]
             index = lost_from_index(self._parts, found)
-            lost = list(self._lost(repaired, {one.ref for one in (*lost_pages, *failed)}))
+            not_led = {one.ref for one in (*versions.without_pages, *versions.failed)}
             outcome = RepairOutcome(
                 applied=options.apply,
                 problems=problems,
@@ -186,11 +185,11 @@ class _Repair:
                 found_bytes=blobs.counts.found_bytes,
                 moved_bytes=blobs.counts.moved_bytes,
                 lost_chunks=sum(len(lost_damage(one)[1]) for one in repaired),
-                revised=tuple(revised),
-                rebuilt_pages=tuple(version.ref for version in rebuilt),
+                revised=tuple(one.ref for one in versions.revised),
+                rebuilt_pages=tuple(one.ref for one in versions.rebuilt),
                 rebuilt_blobs=len(index[0]),
-                lost=tuple(lost),
-                unrepaired=tuple(self._unrepaired(failed)),
+                lost=tuple(self._lost(repaired, not_led)),
+                unrepaired=tuple(tell_unrepaired(found, versions.failed)),
                 unread=tuple(dict.fromkeys(found.unread)),
             )
         if options.apply:
@@ -266,63 +265,9 @@ class _Repair:
         emptied |= {one.root.blob_id.raw for one in self._found.versions if one.needs_revision}
         return RepairedPlaces(self._parts, Relocation(moved), self._stamp, lost, frozenset(emptied))
 
-    def _rebuild_pages(self, places: RepairedPlaces) -> tuple[list[LiveVersion], list[LiveVersion]]:
-        """Make copies of versions whose pages or root are lost; return them, and those without."""
+    def _page_rebuilder(self) -> PageRebuilder:
         bad = frozenset(self._found.damage)
-        copied: dict[bytes, tuple[bool, Root | None]] = {}
-        rebuilder = PageRebuilder(self._writing, self._session, bad, self._stores, self._options)
-        rebuilt, lost = [], []
-        for version in self._found.versions:
-            pages = list(_unreadable(self._parts, version))
-            if not pages:
-                continue
-            self._cancel.check()
-            digest = version.record.digest.raw
-            if digest not in copied:
-                copied[digest] = rebuilder.copy(version.record)
-            is_found, root = copied[digest]
-            if not is_found:
-                lost.append(version)
-                continue
-            rebuilt.append(version)
-            if root is None:
-                continue
-            places.copies[digest] = root
-            with suppress(CasError):
-                places.note_version(version.record, self._parts.pages.read_root(version.root))
-        return rebuilt, lost
-
-    def _revise(
-        self, places: RepairedPlaces, rebuilt: list[LiveVersion]
-    ) -> tuple[list[str], list[LiveVersion]]:
-        """Publish where versions lie now; return those that moved, and those that could not."""
-        revised: list[str] = []
-        failed: list[LiveVersion] = []
-        moved = {*places.relocation.moved, *places.emptied}
-        if not moved and not rebuilt:
-            return revised, failed
-        needs_revision = {one.ref for one in rebuilt}
-        for version in self._found.versions:
-            if version.ref not in needs_revision and not _names(self._parts, version, moved):
-                continue
-            if not self._options.apply or self._publish(places, version):
-                revised.append(version.ref)
-            else:
-                failed.append(version)
-        return revised, failed
-
-    def _publish(self, places: RepairedPlaces, version: LiveVersion) -> bool:
-        record = version.record
-        for _ in range(REVISE_ATTEMPTS):
-            self._cancel.check()
-            try:
-                reviser = Reviser(self._parts, places, past_damage=True)
-                outcome = reviser.revise(record.artifact, record.number).outcome
-            except CorruptionError:
-                return False
-            if not outcome.is_worth_another_try:
-                return outcome in (RevisionOutcome.PUBLISHED, RevisionOutcome.UNCHANGED)
-        return False
+        return PageRebuilder(self._writing, self._session, bad, self._stores, self._options)
 
     def _lost(self, repaired: list[RepairedBlob], pages: set[str]) -> Iterator[Hole]:
         damage: dict[bytes, tuple[Int64s, BlobNeed]] = {}
@@ -332,16 +277,6 @@ class _Repair:
                 damage[one.need.target.blob_id] = (rows, one.need)
         for version in self._found.versions:
             yield from holes_of(self._parts, version, damage, whole=version.ref in pages)
-
-    def _unrepaired(self, failed: list[LiveVersion]) -> Iterator[str]:
-        gone_around = {one.ref for one in self._found.versions if one.needs_revision}
-        for problem in self._found.problems:
-            if problem.kind not in ("record", "alias", "digest") or problem.is_settled:
-                continue
-            if not gone_around.intersection(problem.versions) or ".r" not in problem.key:
-                yield f"{problem.text}; {_way_out(problem)}"
-        for version in failed:
-            yield f"{version.ref}: no revision could be published; run the repair again"
 
     def _remember(self, repaired: list[RepairedBlob]) -> None:
         """Bring the records of damage in line with what is needed now."""
@@ -367,22 +302,6 @@ class _Repair:
                 write_damage(self._parts.backend, known, merged)
 
 
-def _way_out(problem: Problem) -> str:
-    """Say what can be done about a record, which nobody ever replaces."""
-    versions = ", ".join(problem.versions)
-    if problem.kind == "alias":
-        return f"cas tag sets {versions or 'the alias'} anew"
-    kind = keys.parse_version_key(problem.key)
-    if kind is not None and kind.kind == "expiry":
-        return "cas ttl says anew when the version may go"
-    if kind is not None and kind.kind == "move":
-        return f"cas restore brings {versions} back, or cas rm --now --force gives it up"
-    return (
-        "records are never replaced: put or copy the version again from elsewhere, then give this "
-        f"one up with cas rm --now --force {versions}"
-    ).rstrip()
-
-
 def _within(need: BlobNeed) -> Int64s:
     """The needed rows that the table has and that are not whole in the blob itself."""
     assert need.table is not None
@@ -390,37 +309,3 @@ def _within(need: BlobNeed) -> Int64s:
     if need.damage.state is DamageState.CHUNKS:
         return np.intersect1d(rows, need.damage.chunks)
     return rows if need.damage.state is not DamageState.HEADS else rows[:0]
-
-
-def _unreadable(parts: StoreParts, version: LiveVersion) -> Iterator[int]:
-    """Yield the rows of the pages of a version that are damaged or missing; -1 for its root.
-
-    What could not be read for another reason is told apart, and nothing is concluded from it (V3).
-    """
-    try:
-        root = parts.pages.read_root(version.root)
-        if root.digest != version.record.digest:
-            yield -1
-    except CorruptionError:
-        yield -1
-        return
-    except CasError:
-        return
-    for row in range(len(root.page_ids)):
-        try:
-            parts.pages.read_page(root_page_location(root, row))
-        except CorruptionError:
-            yield row
-        except CasError:
-            continue
-
-
-def _names(parts: StoreParts, version: LiveVersion, blob_ids: set[bytes]) -> bool:
-    """Tell whether a version needs any of these blobs."""
-    if version.root.blob_id.raw in blob_ids:
-        return True
-    return any(
-        location.blob_id.raw in blob_ids
-        or (page is not None and any(row.tobytes() in blob_ids for row in page.blob_ids))
-        for location, page in pages_of(parts, version)
-    )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import cas
 from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
-from cas.format.blob import decode_tail, decode_trailer
+from cas.format.blob import CHUNK_BYTES, FRAME_HEAD_BYTES, decode_tail, decode_trailer
 from cas.format.keys import parse_blob_key
 from cas.operations.init import init_store
 from cas.testing.corpora import random_content
@@ -57,8 +57,8 @@ def chunks_of(backend: MemoryBackend) -> list[tuple[str, int, int, bytes]]:
             frame = int(table.chunk_frames[row])
             if table.frame_codecs[frame]:
                 continue
-            end = int(table.frame_offsets[frame]) + 16 + 2 + 36 * int(table.frame_chunks[frame])
-            start = end + int(table.chunk_starts[row])
+            heads = FRAME_HEAD_BYTES + CHUNK_BYTES * int(table.frame_chunks[frame])
+            start = int(table.frame_offsets[frame]) + heads + int(table.chunk_starts[row])
             found.append((stored.key, start, int(table.chunk_lengths[row]), chunk_id.tobytes()))
     return found
 
