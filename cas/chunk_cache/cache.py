@@ -58,7 +58,7 @@ class CacheCounts:
 class ChunkCache:
     """Keeps verified chunks in a folder that many processes share. Thread-safe; survives forks.
 
-    No file is opened before it is needed. Nothing here raises.
+    No file is opened before it is needed. Nothing here raises, or waits for another process.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
@@ -102,7 +102,7 @@ class ChunkCache:
             self._misses += misses
 
     def keep(self, chunks: Iterable[Chunk]) -> None:
-        """Keep chunks, which are verified; as far as possible at once, never waiting for others.
+        """Keep chunks, which are verified; later, while another process writes.
 
         Their bytes must not change afterwards.
         """
@@ -122,7 +122,6 @@ class ChunkCache:
             has_pending = bool(self._pending)
         if has_pending:
             self._flush()
-            self._drop_pending()
 
     def close(self) -> None:
         """Note what was counted, and keep what waits. The cache can be used afterwards."""
@@ -190,8 +189,11 @@ class ChunkCache:
         return None
 
     def _flush(self) -> None:
-        if not self._writing.acquire(blocking=False):
-            return  # another thread writes; the next one takes this along
+        # Another thread writes, and the next one takes this along; but many threads bring more than
+        # one can write, so they wait for it before anything is dropped.
+        is_much = self._pending_bytes > PENDING_BYTES // 2
+        if not self._writing.acquire(blocking=is_much):
+            return
         try:
             files = self._opened()
             if files is None:
@@ -201,6 +203,8 @@ class ChunkCache:
             with files.locked() as is_mine:
                 if is_mine:
                     files.append(self._take(), self._count_in)
+                else:
+                    self._drop_pending()
         except (OSError, CasError) as error:
             self._is_writable = False
             self._take()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import resource
 import shutil
 import threading
 import warnings
@@ -253,6 +254,25 @@ def test_a_half_written_chunk_leaves_nothing(cache, folder, monkeypatch):
     assert [path.stat().st_size for path in segments(folder)] == [SIZE]
 
 
+def test_a_file_that_may_not_grow_is_as_a_full_disk(cache, folder):
+    """With the system's own limit, in a process of its own: what was there is still read."""
+    cache.keep([chunk(1)])
+    child = os.fork()
+    if child == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE + 1000, SIZE + 1000))
+            warnings.simplefilter("ignore")
+            cache.keep([chunk(2)])
+            found = is_kept(cache, 1), is_kept(cache, 2), cache.problem is not None
+            os._exit(0 if found == (True, False, True) else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert [path.stat().st_size for path in segments(folder)] == [SIZE]
+
+
 def test_a_locked_cache_is_read_and_filled_later(cache, folder):
     """Nobody waits for whoever writes; what came meanwhile waits, up to a bound, and is found."""
     cache.keep([chunk(1)])
@@ -325,6 +345,23 @@ def test_many_threads_share_one(cache):
 
     assert failures == []
     assert cache.counts.damaged == 0
+
+
+def test_what_many_threads_bring_at_once_is_all_kept(folder):
+    """Threads of one process wait for each other before anything is dropped."""
+    cache = ChunkCache(folder, 64 * MIB)
+    chunks = [chunk(number, 250_000) for number in range(160)]
+    threads = [
+        threading.Thread(target=lambda at=at: [cache.keep(chunks[at : at + 10])])
+        for at in range(0, 160, 10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    cache.close()
+
+    assert all(is_kept(ChunkCache(folder, 64 * MIB), number, 250_000) for number in range(160))
 
 
 @pytest.mark.parametrize("limits", [(64 * MIB, 16 * MIB), (16 * MIB, 64 * MIB), (256 * MIB, LIMIT)])
