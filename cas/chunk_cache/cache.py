@@ -111,8 +111,7 @@ class ChunkCache:
             return
         with self._lock:
             for chunk_id, content in chunks:
-                slot = files.find(chunk_id)
-                is_here = slot is not None and not files.is_old(slot)
+                is_here = files.has(chunk_id, len(content))
                 if is_here or chunk_id in self._pending:
                     continue
                 if len(content) > self._geometry.segment_bytes:
@@ -160,7 +159,7 @@ class ChunkCache:
                 self._files = CacheFiles(self._folder, self._geometry)
             except (OSError, CasError) as error:
                 self._is_usable = False
-                self._tell(error)
+                self._tell("used", error)
         return self._files
 
     def _read(self, chunk_id: bytes, length: int) -> bytes | memoryview | None:
@@ -208,7 +207,7 @@ class ChunkCache:
         except (OSError, CasError) as error:
             self._is_writable = False
             self._take()
-            self._tell(error)
+            self._tell("filled any more", error)
         finally:
             self._writing.release()
 
@@ -237,12 +236,12 @@ class ChunkCache:
         header.misses += misses
         header.hit_bytes += hit_bytes
 
-    def _tell(self, error: Exception) -> None:
+    def _tell(self, what: str, error: Exception) -> None:
         """Say once what is wrong, to whoever looks."""
         if self.problem is not None:
             return
         reason = error.strerror if isinstance(error, OSError) else None
-        self.problem = f"the data cache in {self._folder} is not used: {reason or error}"
+        self.problem = f"the data cache in {self._folder} is not {what}: {reason or error}"
         # Where warnings are errors it still is none: what was asked for can be read.
         with suppress(CacheWarning):
             warnings.warn(self.problem, CacheWarning, stacklevel=2)

@@ -62,11 +62,6 @@ class CacheFiles:
         self._has_enforced = False
         self.refresh()
 
-    @property
-    def index(self) -> Index | None:
-        """The index, if there is one yet."""
-        return self._index
-
     # -- reading
 
     def find(self, chunk_id: bytes) -> Slot | None:
@@ -76,6 +71,11 @@ class CacheFiles:
             return None if index is None else index.find(chunk_id)
         except OSError:
             return None
+
+    def has(self, chunk_id: bytes, length: int) -> bool:
+        """Tell whether a chunk seems to be here, and to stay for a while."""
+        slot = self.find(chunk_id)
+        return slot is not None and slot.length == length and not self.is_old(slot)
 
     def read(self, slot: Slot) -> bytes:
         """Return what is where a slot says, or nothing; not verified."""
@@ -123,7 +123,7 @@ class CacheFiles:
             self._lock.give()
 
     def append(self, chunks: Iterable[Chunk], count: Callable[[Header], None]) -> None:
-        """Keep chunks, those that came last before others; `count` notes what else is to be known.
+        """Keep the chunks that are not here; `count` notes what else is to be known.
 
         Raises:
             OSError: they cannot be written.
@@ -132,8 +132,7 @@ class CacheFiles:
         appender = self._segments.append(header.active)
         try:
             for chunk_id, content in chunks:
-                known = index.find(chunk_id)
-                if known and known.length == len(content) and not self.is_old(known):
+                if self.has(chunk_id, len(content)):
                     continue  # another process was here
                 if appender.size + len(content) > self._geometry.segment_bytes:
                     appender.close()

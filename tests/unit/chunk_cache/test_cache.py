@@ -91,6 +91,16 @@ def test_a_chunk_of_another_length_is_not_it(cache, length):
     assert cache.counts.damaged == 0
 
 
+def test_a_slot_of_another_length_does_not_keep_a_chunk_out(cache):
+    """A wrong one is written over by the right one, though nobody looked before."""
+    chunk_id, raw = chunk(1)
+    cache.keep([(chunk_id, raw[:100])])
+
+    cache.keep([(chunk_id, raw)])
+
+    assert is_kept(cache, 1)
+
+
 @pytest.mark.parametrize("at", [0, 1, SIZE // 2, SIZE - 1])
 def test_damaged_bytes_are_a_miss_and_go(cache, folder, at):
     """A single wrong bit is found, wherever it is, and the next reader brings the chunk again."""
@@ -203,7 +213,7 @@ def test_a_folder_in_the_place_of_a_file_costs_the_cache_only(folder, name):
     folder.chmod(0o700)
     cache = ChunkCache(folder, LIMIT)
 
-    with pytest.warns(CacheWarning, match="data cache .* is not used"):
+    with pytest.warns(CacheWarning, match="data cache .* is not (used|filled)"):
         fill(cache, range(3))
 
     assert not is_kept(cache, 1)
