@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cas.errors import ErrorCode, NotFoundError
@@ -302,7 +303,8 @@ class Version(Mapping[str, Entry]):
         # Most who read versions read no tensors.
         from cas.operations.read_tensors import read_tensors
 
-        return read_tensors(self._store.parts, self._pinned, path, framework)
+        found = read_tensors(self._store.parts, self._pinned, path, framework)
+        return found.reopened_by(partial(self.tensors, path, framework=framework))
 
     @contextmanager
     def pinned(self) -> Iterator[Version]:

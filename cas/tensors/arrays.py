@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cas.errors import ErrorCode, InvalidInputError, UnsupportedError
-from cas.tensors.element_types import ElementType
+from cas.tensors.element_types import OBJECTS, ElementType
+from cas.tensors.range_reader import unsupported
 from cas.tensors.stored_tensor import StoredTensor
 
 Bytes = NDArray[np.uint8]
@@ -135,6 +136,13 @@ def extension_type(element: ElementType) -> np.dtype | None:
 
 def _blocks(tensor: StoredTensor) -> UnsupportedError:
     element = tensor.element
+    if element is OBJECTS:
+        return unsupported(
+            tensor.path,
+            f"{tensor.name!r} holds Python objects, which only pickle reads, and pickle runs what "
+            f"a file says",
+            hint="save numbers, strings or fields: array.astype(...)",
+        )
     return UnsupportedError(
         f"{tensor.path}: tensor {tensor.name!r} is {element.name}: {element.block_elements} "
         f"elements share {element.block_bytes} bytes, so there is no array of them",

@@ -75,6 +75,9 @@ _BY_NUMPY = {
     element.numpy.newbyteorder("<"): element for element in _EVERY if element.numpy is not None
 }
 
+# What only pickle reads, byte by byte.
+OBJECTS = ElementType(name="objects", block_bytes=1)
+
 # Those of GGUF by number. Quantised ones are blocks with their own scales.
 GGML_TYPES = {
     0: ELEMENT_TYPES["F32"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,7 +18,8 @@ class Tensors(Mapping[str, Any]):
     """Tensors by name; only those that are asked for are read, straight into new arrays.
 
     Names, types and shapes come from headers that were read already. Arrays are writable, and
-    nobody else's. Thread-safe.
+    nobody else's. Thread-safe; pickles as the version and path, and reads headers anew in the other
+    process.
 
     Examples:
         >>> tensors = store.version("model").tensors("model.safetensors")
@@ -46,6 +47,17 @@ class Tensors(Mapping[str, Any]):
         self._stored = stored
         self._metadata = metadata
         self._framework = framework
+        self._reopen: Callable[[], Tensors] | None = None
+
+    def reopened_by(self, reopen: Callable[[], Tensors]) -> Tensors:
+        """Return these tensors, told how another process opens them."""
+        self._reopen = reopen
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._reopen is None:
+            raise TypeError("these tensors belong to this process")
+        return self._reopen, ()
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cas.errors import UnsupportedError
-from cas.tensors.element_types import element_of
-from cas.tensors.range_reader import RangeReader, malformed, read_header, unsupported
+from cas.tensors.element_types import OBJECTS, element_of
+from cas.tensors.range_reader import RangeReader, malformed, read_header
 from cas.tensors.stored_tensor import StoredTensor, check_shape
 
 NPY_MAGIC = b"\x93NUMPY"
@@ -21,17 +20,15 @@ FIRST_BYTES = 256  # the headers of nearly all arrays end at 128
 # Python's parser is given no more; the longest headers are those of wide tables.
 _MAXIMUM_LITERAL = 64 << 10
 _MAXIMUM_NESTING = 8
-_TYPE = re.compile(r"[<>|=]?[biufcSUVmM](\d{0,9})(\[\d{0,9}[a-zA-Zμ]{1,3}\])?")
-_OBJECT = re.compile(r"[<>|=]?O\d*")
+_TYPE = re.compile(r"[<>|=]?[biufcSUVmMO](\d{0,9})(\[\d{0,9}[a-zA-Zμ]{1,3}\])?")
 _KEYS = {"descr", "fortran_order", "shape"}
 
 
 def parse_npy(reader: RangeReader, name: str) -> StoredTensor:
-    """Return the array of a file, called `name`.
+    """Return the array of a file, called `name`; of objects of Python, their bytes.
 
     Raises:
         InvalidInputError: it is no `.npy` file.
-        UnsupportedError: it holds objects of Python.
         CasError: it cannot be read.
     """
     start = reader.read(0, min(FIRST_BYTES, reader.size))
@@ -52,10 +49,13 @@ def parse_npy(reader: RangeReader, name: str) -> StoredTensor:
         raise malformed(reader.name, "fortran_order is no bool or shape no tuple")
     shape = check_shape(reader, name, fields["shape"])
     dtype = _parse_type(reader.name, fields["descr"])
+    element = element_of(dtype)
+    if dtype.hasobject:
+        element, shape = OBJECTS, (reader.size - data_start,)
     tensor = StoredTensor(
         path=reader.name,
         name=name,
-        element=element_of(dtype),
+        element=element,
         shape=shape,
         start=data_start,
         stop=data_start,
@@ -102,15 +102,11 @@ def _parse_type(name: str, descr: Any) -> np.dtype:
         dtype = np.lib.format.descr_to_dtype(descr)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise malformed(name, f"its type {descr!r:.80} is none") from error
-    if dtype.hasobject:
-        raise _objects(name)
     return dtype
 
 
 def _check_type(name: str, descr: Any, depth: int) -> None:
     """NumPy takes far more for a type than it writes, and finds out late what is none."""
-    if isinstance(descr, str) and _OBJECT.fullmatch(descr):
-        raise _objects(name)
     if isinstance(descr, str) and _TYPE.fullmatch(descr):
         return
     if depth and isinstance(descr, tuple) and len(descr) == 2 and _is_shape(descr[1]):
@@ -132,12 +128,4 @@ def _is_shape(value: Any) -> bool:
     lengths = value if isinstance(value, tuple) else (value,)
     return len(lengths) <= _MAXIMUM_NESTING and all(
         isinstance(length, int) and 0 <= length < 1 << 31 for length in lengths
-    )
-
-
-def _objects(name: str) -> UnsupportedError:
-    return unsupported(
-        name,
-        "it holds Python objects, which only pickle reads, and pickle runs what a file says",
-        hint="save it with numbers, strings or fields: array.astype(...)",
     )

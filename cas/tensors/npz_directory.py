@@ -35,7 +35,7 @@ def parse_npz(reader: RangeReader) -> list[StoredTensor]:
 
     Raises:
         InvalidInputError: it is no `.npz` file.
-        UnsupportedError: it is encrypted or compressed otherwise, or holds objects of Python.
+        UnsupportedError: it is encrypted or compressed otherwise.
         CasError: it cannot be read.
     """
     listed = _directory(reader)

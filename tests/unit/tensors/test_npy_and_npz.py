@@ -94,11 +94,18 @@ def test_one_stored_member_costs_its_bytes():
     "array", [np.array([{}, 1], object), np.zeros(2, [("a", "i4"), ("b", object)])]
 )
 def test_objects_are_refused_unread(array):
-    """Reading them would be unpickling."""
-    with pytest.raises(UnsupportedError, match="pickle") as raised:
-        one(saved(array))
+    """Reading them would be unpickling; beside them all else is read."""
+    content = io.BytesIO()
+    np.savez(content, good=np.arange(3), bad=array)
+    alone, mixed = one(saved(array)), one(content.getvalue(), "x.npz")
 
-    assert raised.value.code is ErrorCode.UNSUPPORTED_FORMAT
+    for tensors, name in ((alone, "x"), (mixed, "bad")):
+        for ask in (tensors.__getitem__, tensors.get_slice):
+            with pytest.raises(UnsupportedError, match="pickle") as raised:
+                ask(name)
+            assert raised.value.code is ErrorCode.UNSUPPORTED_FORMAT
+        assert tensors.describe(name).dtype == "objects"
+    assert mixed["good"].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("name", ["x.pt", "pytorch_model.bin", "nameless"])

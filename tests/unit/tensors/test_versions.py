@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import pickle
 
 import numpy as np
 import pytest
 from memory_stores import PLAIN, DistantBackend, open_on, with_store
 from written_tensors import safetensors_of
 
+import cas
 from cas.errors import CorruptionError, NotFoundError
 from cas.tensors import mapping
 
@@ -96,6 +98,18 @@ def test_a_folder_is_its_shards(backend):
         "t1": 1,
         "t2": 2,
     }
+
+
+def test_tensors_travel_to_other_processes(tmp_path):
+    """Workers of a loader open them anew."""
+    (tmp_path / "model.safetensors").write_bytes(model({"a": b"123"}))
+    with cas.Store.create(tmp_path / "store") as store:
+        store.put(tmp_path / "model.safetensors", "model", PLAIN)
+        tensors = store.version("model").tensors("model.safetensors")
+
+        copy = pickle.loads(pickle.dumps(tensors))
+
+    assert copy["a"].tobytes() == b"123"
 
 
 def test_what_is_not_there_is_told(backend):
