@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from cas.errors import ErrorCode, InvalidInputError
+from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.tensors.arrays import framework_of
 from cas.tensors.mapping import Tensors
 from cas.tensors.range_reader import TensorFiles, malformed, read_header
@@ -24,7 +24,7 @@ def open_tensors(files: TensorFiles, path: str, framework: str) -> Tensors:
     """Return the tensors of a file, of all such files of a folder, or of the shards of an index.
 
     Raises:
-        NotFoundError: there is no such file.
+        NotFoundError: there is no such file, or none of tensors in the folder.
         InvalidInputError: it is not as its format asks for, or two files have a tensor each of
             the same name.
         UnsupportedError: the file or framework cannot be used here.
@@ -32,9 +32,12 @@ def open_tensors(files: TensorFiles, path: str, framework: str) -> Tensors:
     """
     chosen = framework_of(framework)  # before anything is read
     if files.is_folder(path):
-        indexes = [name for name in files.list(path) if name.endswith(INDEX_SUFFIX)]
+        names = files.list(path)
+        indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
         if len(indexes) != 1:
-            shards = [name for name in files.list(path) if name.endswith(TENSOR_SUFFIXES)]
+            shards = [name for name in names if name.endswith(TENSOR_SUFFIXES)]
+            if not shards:
+                raise _no_tensors(path)
             return Tensors(files, _merge(path, parse_each(files, shards)), {}, chosen)
         path = indexes[0]
     if not path.endswith(INDEX_SUFFIX):
@@ -47,6 +50,15 @@ def open_tensors(files: TensorFiles, path: str, framework: str) -> Tensors:
     if missing:
         raise malformed(path, f"{homes[missing[0]]} has no tensor {missing[0]!r}")
     return Tensors(files, {name: stored[name] for name in homes}, metadata, chosen)
+
+
+def _no_tensors(folder: str) -> NotFoundError:
+    where = f"directly in {folder!r}" if folder else "at the top of it"
+    return NotFoundError(
+        f"there is no file of tensors {where}",
+        code=ErrorCode.PATH_NOT_FOUND,
+        hint=f"name a folder that has some, or a file: {', '.join(TENSOR_SUFFIXES)}",
+    )
 
 
 def parse_each(files: TensorFiles, paths: Sequence[str]) -> list[TensorFile]:

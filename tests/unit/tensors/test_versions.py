@@ -56,6 +56,8 @@ def backend(tmp_path):
     for n in range(3):
         (folder / "shards" / f"{n}.safetensors").write_bytes(model({f"t{n}": bytes([n])}))
     (folder / "shards" / "readme.md").write_text("none\n", encoding="utf-8")
+    (folder / "texts").mkdir()
+    (folder / "texts" / "a.txt").write_text("none\n", encoding="utf-8")
     backend = with_store(DistantBackend())
     open_on(backend).put(folder, "model", PLAIN)
     return backend
@@ -116,6 +118,8 @@ def test_what_is_not_there_is_told(backend):
     """As for any file."""
     with pytest.raises(NotFoundError, match="no 'other'"):
         open_on(backend).version("model").tensors("other")
+    with pytest.raises(NotFoundError, match="directly in 'texts'"):
+        open_on(backend).version("model").tensors("texts")
 
 
 def test_damage_ends_in_an_error(backend):
