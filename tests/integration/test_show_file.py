@@ -96,7 +96,7 @@ def test_lines_and_columns_fit_the_terminal(cas, data):
     assert text.splitlines()[-1].endswith("…")
     assert len(text.splitlines()[-1]) == 60
     assert "not shown: column_6, column_7, column_8, column_9" in table
-    assert "a long…" in table
+    assert "a long …" in table
 
 
 @pytest.fixture
@@ -157,3 +157,22 @@ def test_under_a_digest_a_big_file_is_not_read_for_its_head(cas, data):
 
     assert "all of it would be read" in shown.out
     assert "alpha" in cas("show", f"imagenet:{digest}/train/a.txt").out
+
+
+def test_a_file_of_tensors_shows_their_shapes(cas, data):
+    """From its header; one that is damaged is shown as the bytes that it is."""
+    header = b'{"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}'
+    content = len(header).to_bytes(8, "little") + header + bytes(24)
+    (data / "model.safetensors").write_bytes(content)
+    (data / "damaged.safetensors").write_bytes(content[:-5])
+    (data / "huge.safetensors").write_bytes((99 << 20).to_bytes(8, "little") + bytes(100))
+    cas("put", "data", "models")
+
+    shown = cas("show", "models:v0/model.safetensors").out.splitlines()
+    damaged = cas.json("show", "models:v0/damaged.safetensors")["preview"]
+    huge = cas.json("show", "models:v0/huge.safetensors")["preview"]
+
+    assert shown[1].split() == ["kind", "1", "tensor,", "6", "elements,", "24", "B"]
+    assert shown[-1].split() == ["w", "F32", "2", "x", "3", "24", "B"]
+    assert "not what its name says" in damaged["remark"]
+    assert "too much reading" in huge["remark"]

@@ -36,8 +36,8 @@ def command(cli: Invocation, ref: str, path: str | None, *, lines: int | None, i
     """Show what is recorded about REF: digest, sizes, description, metadata, where it came from.
 
     With a PATH show what a file looks like: the first lines of a text or notebook, the first rows of a table
-    (CSV, JSON lines, Parquet, Arrow) with its columns, a picture of an image, the names in an archive. Only
-    what that takes is fetched, at most 16 MiB. Images and Parquet need cas-store[preview]. Of a folder the
+    (CSV, JSON lines, Parquet, Arrow) with its columns, a picture of an image, the tensors of a model, the names in
+    an archive. Only what that takes is fetched, at most 16 MiB. Images and Parquet need cas-store[preview]. Of a folder the
     first entries are shown.
 
     Pictures are drawn on a terminal: by the protocols of kitty or iTerm2, as sixels, or else in coloured
@@ -96,5 +96,11 @@ def _preview(version: Version, ref: Ref, lines: int) -> Preview | None:
         raise
     name = ref.path.rpartition("/")[2]
     return make_preview(
-        Source(name=name, size=size, open_file=lambda: version.open(ref.path), lines=lines)
+        Source(
+            name=name,
+            size=size,
+            lines=lines,
+            open_file=lambda: version.open(ref.path),
+            open_tensors=lambda: version.tensors(ref.path),
+        )
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cas.cli.previews.preview import HEAD_BYTES, Preview, Source, TooMuchToReadError
-from cas.errors import CasError
+from cas.errors import CasError, InvalidInputError, UnsupportedError
 
 _PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
 _TARS = (".tar", ".tar.gz", ".tgz")
-_ZIPS = (".zip", ".npz", ".whl", ".jar", ".pt", ".pth", ".docx", ".xlsx")
+_ZIPS = (".zip", ".whl", ".jar", ".pt", ".pth", ".docx", ".xlsx")
 _TABLES = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
 _DELIMITED = (".csv", ".tsv", ".tab")
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -28,6 +28,8 @@ def make_preview(source: Source) -> Preview:
         return _preview_plainly(source, "")
     try:
         return reader(source)
+    except (InvalidInputError, UnsupportedError) as error:  # of what the file holds
+        return _preview_plainly(source, f"not what its name says: {error}")
     except CasError:
         raise
     except TooMuchToReadError:
@@ -41,8 +43,13 @@ def make_preview(source: Source) -> Preview:
 def _reader_for(source: Source) -> Callable[[Source], Preview] | None:
     """Return what reads this kind of file; None for text and bytes."""
     from cas.cli.previews.images import SUFFIXES  # here, as no other command needs these
+    from cas.cli.previews.tensors import SUFFIXES as TENSORS
 
     name = source.name.lower()
+    if source.suffix in TENSORS:
+        from cas.cli.previews.tensors import preview_tensors
+
+        return preview_tensors
     if source.suffix in SUFFIXES:
         from cas.cli.previews.images import preview_image
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cas.model.units import MIB
+
+if TYPE_CHECKING:
+    from cas.tensors.mapping import Tensors
 
 HEAD_BYTES = 64 << 10
 # A photograph fits, and so do a table's footer and the first pages of some columns.
@@ -70,12 +73,14 @@ class Source:
         size: in bytes.
         open_file: opens it; only what is read is fetched.
         lines: how many lines or rows are wanted.
+        open_tensors: reads its headers as those of a file of tensors.
     """
 
     name: str
     size: int
     open_file: Callable[[], BinaryIO]
     lines: int
+    open_tensors: Callable[[], Tensors]
 
     @property
     def suffix(self) -> str:

@@ -31,10 +31,12 @@ class Counted(io.BytesIO):
 
 def see(name: str, content: bytes, lines: int = 3):
     """Return the preview of a file."""
-    source = Source(
-        name=name, size=len(content), open_file=lambda: io.BytesIO(content), lines=lines
-    )
-    return make_preview(source)
+    return make_preview(source_of(name, len(content), lambda: io.BytesIO(content), lines))
+
+
+def source_of(name: str, size: int, open_file, lines: int) -> Source:
+    """Return a file that holds no tensors."""
+    return Source(name=name, size=size, open_file=open_file, lines=lines, open_tensors=dict)
 
 
 def test_of_a_text_the_first_lines_are_shown():
@@ -49,9 +51,7 @@ def test_of_a_text_the_first_lines_are_shown():
 def test_of_a_long_text_only_the_head_is_read():
     """However long it is."""
     file = Counted(b"line\n" * 1_000_000)
-    source = Source(name="a.log", size=5_000_000, open_file=lambda: file, lines=3)
-
-    seen = make_preview(source)
+    seen = make_preview(source_of("a.log", 5_000_000, lambda: file, 3))
 
     assert seen.lines == ("line",) * 3
     assert seen.more == "more lines, of 4.8 MiB in all"
@@ -279,7 +279,7 @@ class TestColumns:
         file = Counted(content.getvalue())
         size = len(content.getvalue())
 
-        seen = make_preview(Source(name="a.parquet", size=size, open_file=lambda: file, lines=2))
+        seen = make_preview(source_of("a.parquet", size, lambda: file, 2))
 
         assert seen.table.rows == (("0",), ("1",))
         assert file.given < size / 4
