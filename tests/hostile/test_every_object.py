@@ -57,12 +57,12 @@ UNTOLD = ("config", "blob", "meta", "segment")
 
 
 # Sixteen thousand stores are verified, some minutes of CPU; each turn takes some of all places, so
-# that one of them can be run by itself: `-k "turn 3"`.
+# that one of them can be run by itself: `-k turn-3`.
 TURNS = 8
 
 
 def turn_name(turn: int) -> str:
-    return f"turn {turn + 1}"
+    return f"turn-{turn + 1}"
 
 
 class Sound(NamedTuple):
