@@ -1,12 +1,15 @@
-"""The actors and stores that scenarios are made of."""
+"""The actors and stores that scenarios are made of, and how they are put together."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from protocol.collector import collect, finish
+from protocol.explorer import Scenario
 from protocol.reader import NO_PIN, PIN, read
 from protocol.removal import free_newest, look_at_aliases, move_alias, purge, remove, restore
 from protocol.repack import repack
-from protocol.steps import Guesses, Local, at
+from protocol.steps import Guesses, Local, Setting, at
 from protocol.store import OLD, PAGE, Slot, Store, fresh
 from protocol.upkeep import abandon, expire, merge
 from protocol.writer import afresh, with_facts, with_journal, with_newest, with_segment
@@ -32,6 +35,7 @@ TRASH_ONLY, RESTORE, FREE = at(remove, ""), at(restore), at(free_newest)
 RM, RM_ALIASED = at(remove, purge.__name__), at(remove, look_at_aliases.__name__)
 ALIAS = at(move_alias)
 READER, PINNED = at(read, NO_PIN), at(read, PIN)
+NAMES_ROOT = {fresh(0): OLD}  # the root that the first writer stores leads there
 LATE_OLD = ("put_blobs", OLD)  # a put from long ago that is still under way
 
 
@@ -76,3 +80,23 @@ def finisher(me: int, guesses: Guesses = NOBODY) -> Local:
 def repacker(sid: int = REPACK, *, keeps: int = 0) -> Local:
     """Return a repack of version 0."""
     return at(repack, sid, keeps)
+
+
+def scenario(
+    name: str,
+    store: Store,
+    *actors: Local,
+    setting: dict[str, Any] | None = None,
+    reaches: tuple[str, ...] = (),
+    **more: Any,
+) -> Scenario:
+    """Return a scenario; writers begin with the first slot that is free."""
+    fields = {"first_slot": len(store.slots), **(setting or {})}
+    return Scenario(
+        name=name, actors=actors, store=store, setting=Setting(**fields), reaches=reaches, **more
+    )
+
+
+def variants(*names: str) -> frozenset[str]:
+    """Return names of variants."""
+    return frozenset(names)

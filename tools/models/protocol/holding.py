@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from protocol.cast import (
     ABANDON,
@@ -14,6 +13,7 @@ from protocol.cast import (
     INDEXED,
     LATE_OLD,
     MERGE,
+    NAMES_ROOT,
     ONE,
     ORPHAN,
     OTHER_REPACK,
@@ -30,6 +30,8 @@ from protocol.cast import (
     collector,
     finisher,
     repacker,
+    scenario,
+    variants,
     writer,
     writer_afresh,
     writer_on_newest,
@@ -37,34 +39,12 @@ from protocol.cast import (
     writer_with_index,
 )
 from protocol.explorer import Scenario
-from protocol.steps import Local, Setting
-from protocol.store import OLD, PAGE, Store, fresh
+from protocol.store import OLD, PAGE, fresh
 
 GONE = "told after the old blob went"
 EXPIRED = "told after records expired"
 VOID = "told after a void"
 SHARED = "told of a blob that a run had condemned"
-NAMES_ROOT = {fresh(0): OLD}
-
-
-def scenario(
-    name: str,
-    store: Store,
-    *actors: Local,
-    setting: dict[str, Any] | None = None,
-    reaches: tuple[str, ...] = (),
-    **more: Any,
-) -> Scenario:
-    """Return a scenario; writers begin with the first slot that is free."""
-    fields = {"first_slot": len(store.slots), **(setting or {})}
-    return Scenario(
-        name=name, actors=actors, store=store, setting=Setting(**fields), reaches=reaches, **more
-    )
-
-
-def variants(*names: str) -> frozenset[str]:
-    """Return names of variants."""
-    return frozenset(names)
 
 
 def core() -> Iterator[Scenario]:

@@ -15,6 +15,7 @@ from protocol.cast import (
     INDEXED,
     LATE_OLD,
     MERGE,
+    NAMES_ROOT,
     ONE,
     ORPHAN,
     PAGED,
@@ -29,12 +30,13 @@ from protocol.cast import (
     collector,
     finisher,
     repacker,
+    scenario,
+    variants,
     writer,
     writer_afresh,
     writer_with_index,
 )
 from protocol.explorer import Scenario
-from protocol.holding import NAMES_ROOT, scenario, variants
 from protocol.rules import Rule
 from protocol.steps import Local
 from protocol.store import OLD, PAGE, Store, fresh
