@@ -88,6 +88,11 @@ def repair(
         ]
         if not unsound:
             break
+    else:
+        left = [
+            f"{each}: more of it is damaged than was seen; run the repair again" for each in unsound
+        ]
+        outcome = replace(outcome, unrepaired=(*outcome.unrepaired, *left))
     return replace(outcome, seconds=monotonic_seconds() - started)
 
 

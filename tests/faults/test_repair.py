@@ -266,6 +266,26 @@ def test_pages_and_roots_are_made_again_from_a_copy_of_the_version(make_scene, h
     assert scene.store().verify(None, DATA).is_sound
 
 
+def test_what_is_damaged_behind_the_last_round_is_told(make_scene, monkeypatch):
+    """Pages that come back speak of data that nobody has looked at; nothing passes for whole unread."""
+    scene, other = make_scene(), make_scene()
+    two_versions(scene)
+    scene.store().copy(["data:v0", "data:v1"], other.store())
+    for key in scene.listed("meta"):
+        scene.truth.delete(key)
+    flip(scene, largest(scene))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cas.operations.repair.ROUNDS", 1)
+        first = repair(scene, stores=[other.store()])
+    second = repair(scene, stores=[other.store()])
+
+    assert not first.is_whole
+    assert [line.split(":v")[0] for line in first.unrepaired] == ["data", "data"]
+    assert second.is_whole
+    check_whole(scene)
+
+
 def test_pages_that_are_lost_for_good_are_told(scene):
     """Which files are gone cannot be known; between which names they stood may be."""
     scene.put(TREE)
