@@ -51,7 +51,7 @@ def show_verify(console: Console, outcome: VerifyOutcome) -> int:
         console.answer(f"{format_count(count, 'problem')} found")
         console.detail("see what can be brought back: cas repair")
     else:
-        console.answer("no damage found")
+        console.answer("no damage found" + (" that counts" if outcome.problems else ""))
     return code
 
 
@@ -59,7 +59,8 @@ def _problem_line(problem: Problem) -> str:
     touched = f"; touches {', '.join(problem.versions)}" if problem.versions else ""
     harmless = "; no version is touched" if problem.is_harmless else ""
     if problem.is_settled:
-        harmless = ", nothing is left to do"
+        is_blob = problem.kind == "blob"
+        harmless = "; no version needs what is damaged" if is_blob else ", nothing is left to do"
     return f"{problem.kind:<7} {escape(problem.text)}{escape(touched)}{harmless}"
 
 
@@ -88,7 +89,8 @@ def show_repair(console: Console, outcome: RepairOutcome) -> int:
 
 
 def _show_counts(console: Console, outcome: RepairOutcome) -> None:
-    if all(problem.is_settled for problem in outcome.problems) and not outcome.rebuilt_blobs:
+    is_settled = all(problem.is_settled for problem in outcome.problems)
+    if is_settled and not outcome.rebuilt_blobs and not outcome.revised:
         console.answer("nothing to repair")
         return
     console.detail(

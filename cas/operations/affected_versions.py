@@ -9,6 +9,7 @@ from cas.errors import CasError
 from cas.format.manifest import Page, root_page_location
 from cas.format.verification import DamageState
 from cas.model.entry import PageLocation
+from cas.objects.damage import BlobDamage
 from cas.objects.parts import StoreParts
 from cas.operations.damaged_extents import Damages, damaged_blob_ids, damaged_extents
 from cas.operations.inspect_structure import SHOWN_VERSIONS, Inspection
@@ -24,12 +25,22 @@ def name_affected(parts: StoreParts, found: Inspection) -> None:
     for version in found.versions:
         for blob_id in _touched_blobs(parts, version, bad):
             versions.setdefault(bad[blob_id].key, []).append(version.ref)
+    # Of a version that could not be read nobody knows which chunks it needs.
+    spare = set() if found.unread else {one.key for one in bad.values() if _may_be_spare(one)}
     for at, one in enumerate(found.problems):
         if one.kind == "blob":
             touched = tuple(versions.get(one.key, ())[:SHOWN_VERSIONS])
             # What a put stored again since is damaged, and nobody needs it any more.
             harmless = one.is_harmless or not touched
-            found.problems[at] = replace(one, versions=touched, is_harmless=harmless)
+            settled = not touched and one.key in spare
+            found.problems[at] = replace(
+                one, versions=touched, is_harmless=harmless, is_settled=settled
+            )
+
+
+def _may_be_spare(damage: BlobDamage) -> bool:
+    """Tell whether the blob serves whoever needs none of its damaged chunks."""
+    return damage.state is DamageState.CHUNKS and not damage.is_meta
 
 
 def _touched_blobs(parts: StoreParts, version: LiveVersion, bad: Damages) -> set[bytes]:

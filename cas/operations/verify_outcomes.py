@@ -52,7 +52,8 @@ class Problem:
         versions: references of versions that cannot be read as a whole because of it, some of them
             if there are many.
         is_harmless: every version can be read all the same.
-        is_settled: something newer counts in its place, so that there is nothing left to do.
+        is_settled: nothing is left to do: something newer counts in its place, or no version that was
+            looked at needs the damaged chunks of a blob, which a put stored again, say.
     """
 
     kind: str

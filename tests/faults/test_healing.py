@@ -146,8 +146,10 @@ def test_known_damage_is_told_by_every_verification_until_it_is_healed(scene):
     assert not scene.store().verify("data:v0").is_sound
     scene.put(LARGE)
 
-    (left,) = scene.store().verify().problems
-    assert (left.versions, left.is_harmless) == ((), True)
+    healed = scene.store().verify(None, WHOLE)
+    (left,) = healed.problems
+    assert (left.versions, left.is_harmless, left.is_settled) == ((), True, True)
+    assert healed.is_sound
     assert scene.store().repair(None, cas.RepairOptions(apply=True)).is_whole
     assert scene.store().verify(None, WHOLE).is_sound
 
