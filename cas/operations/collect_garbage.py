@@ -35,7 +35,7 @@ from cas.operations.end_runs import (
 )
 from cas.operations.expire_log import expire_log
 from cas.operations.guarantees import require_collection, require_create_if_absent
-from cas.operations.plan_collection import Planning, lacks
+from cas.operations.plan_collection import Planning, lacks, require_every_page
 from cas.operations.retention import expire
 from cas.operations.settle_sessions import Grace, Settlement, settle_dead_sessions
 from cas.operations.survey import Survey
@@ -54,7 +54,8 @@ def collect_garbage(parts: StoreParts, options: CollectOptions) -> CollectionOut
 
     Raises:
         RefusedError: a brake holds; nothing was deleted by this call.
-        CorruptionError: there is to be a repack, and a page or root is missing or damaged.
+        InvalidInputError: there is to be a repack, and pages that cannot be read shall be passed over.
+        CorruptionError: there is to be a repack, and a page or root got lost or damaged meanwhile.
         UnsupportedError: the storage does not keep two writers apart, or a later cas wrote
             something that must be understood.
         CorruptionError: a record of the log is damaged.
@@ -64,6 +65,7 @@ def collect_garbage(parts: StoreParts, options: CollectOptions) -> CollectionOut
     if options.repack is not None:
         # Before the policy moves anything.
         require_create_if_absent(parts, "repacking")
+        require_every_page(options)
     with Survey(parts, options) as survey:
         return _Collection(survey).run()
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cas.errors import ConflictError, ErrorCode, NotFoundError
-from cas.format.version import MoveKind
+from cas.errors import ConflictError, CorruptionError, ErrorCode, NotFoundError
+from cas.format.version import MoveKind, VersionRecord
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
     SlotListing,
     add_move,
+    is_given_up,
     list_slots,
     read_last_move,
+    read_slot,
     unknown_artifact,
 )
 from cas.operations.guarantees import require_create_if_absent
@@ -92,11 +94,29 @@ def _not_in_trash(parts: StoreParts, listing: SlotListing, ref: Ref) -> NotFound
             code=ErrorCode.VERSION_DELETED,
             hint=f"if you have the files, cas put FOLDER {ref.artifact} makes a new version of them",
         )
+    is_whole = number is None and ref.digest_prefix is None
+    if is_whole and not any(_is_left(parts, listing, one) for one in listing.slots):
+        return NotFoundError(
+            f"every version of {ref.artifact} was deleted for good: nothing can bring them back",
+            code=ErrorCode.VERSION_DELETED,
+            hint=f"if you have the files, cas put FOLDER {ref.artifact} makes a new version of them",
+        )
+    what = f"no version of {ref.artifact} is" if is_whole else f"{ref} is not"
     return NotFoundError(
-        f"{ref} is not in the trash",
+        f"{what} in the trash",
         code=ErrorCode.VERSION_NOT_FOUND,
         hint=f"cas log --all {ref.artifact} shows what is",
     )
+
+
+def _is_left(parts: StoreParts, listing: SlotListing, number: int) -> bool:
+    """Tell whether a slot holds a version that is not known to be purged."""
+    if is_given_up(parts.backend, listing, number):
+        return False
+    try:
+        return isinstance(read_slot(parts.backend, listing.artifact, number), VersionRecord)
+    except CorruptionError:
+        return True
 
 
 def _move(

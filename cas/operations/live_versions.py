@@ -6,6 +6,7 @@ Trash is live: it can be restored. What was purged is not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,7 +29,7 @@ from cas.model.names import AliasName, ArtifactName, Ref
 from cas.objects.parts import StoreParts
 from cas.objects.versions import list_artifacts, list_slots, unknown_artifact
 from cas.operations.resolve import resolve_record
-from cas.operations.side_by_side import map_side_by_side
+from cas.operations.side_by_side import READERS, map_side_by_side
 from cas.operations.verify_outcomes import Problem
 
 # Versions whose records are in memory at once.
@@ -64,9 +65,16 @@ class LiveVersions:
         unread: what this cas cannot read.
     """
 
-    def __init__(self, parts: StoreParts) -> None:
+    def __init__(self, parts: StoreParts, fetchers: Executor | None = None) -> None:
+        """Look at nothing yet.
+
+        Args:
+            parts: those of the store.
+            fetchers: read records for several at once.
+        """
         self._backend: Backend = parts.backend
         self._parts = parts
+        self._fetchers = fetchers
         self._ahead: dict[str, bytes | NotFoundError] = {}
         self.versions: list[LiveVersion] = []
         self.problems: list[Problem] = []
@@ -96,14 +104,16 @@ class LiveVersions:
 
     def _read_all(self) -> None:
         def read(artifact: ArtifactName) -> LiveVersions:
-            one = LiveVersions(self._parts)
+            one = LiveVersions(self._parts, fetchers)
             one._read_artifact(artifact, None)
             return one
 
-        for found in map_side_by_side(self._parts, read, list_artifacts(self._backend)):
-            self.versions += found.versions
-            self.problems += found.problems
-            self.unread += found.unread
+        # One pool for the records of all artifacts, lest each of 16 had 16 threads.
+        with ThreadPoolExecutor(READERS, thread_name_prefix="cas-records") as fetchers:
+            for found in map_side_by_side(self._parts, read, list_artifacts(self._backend)):
+                self.versions += found.versions
+                self.problems += found.problems
+                self.unread += found.unread
 
     def _read_artifact(self, artifact: ArtifactName, wanted: int | None) -> None:
         numbers: set[int] = set()
@@ -157,7 +167,10 @@ class LiveVersions:
             yield from some
 
     def _read_ahead(self, wanted: Sequence[str]) -> None:
-        contents = map_side_by_side(self._parts, self._fetch, wanted)
+        if self._fetchers is None or self._parts.backend.capabilities.local:
+            contents = map_side_by_side(self._parts, self._fetch, wanted)
+        else:
+            contents = list(self._fetchers.map(self._fetch, wanted))
         self._ahead = dict(zip(wanted, contents, strict=True))
 
     def _fetch(self, key: str) -> bytes | NotFoundError:

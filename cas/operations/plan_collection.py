@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.errors import CorruptionError
+from cas.errors import CorruptionError, ErrorCode, InvalidInputError
 from cas.format.collection import listed_rows
 from cas.format.encoding import ID_BYTES
 from cas.model.ids import SessionId
@@ -48,10 +48,12 @@ def plan_collection(parts: StoreParts, options: CollectOptions) -> CollectionPla
 
     Raises:
         UnsupportedError: a later cas wrote something that must be understood.
-        CorruptionError: there is to be a repack, and a page or root is missing or damaged, though
-            that brake is overridden.
+        InvalidInputError: there is to be a repack, and pages that cannot be read shall be passed over.
+        CorruptionError: there is to be a repack, and a page or root got lost or damaged meanwhile.
         BackendError: the storage failed.
     """
+    if options.repack is not None:
+        require_every_page(options)
     with Survey(parts, options) as survey:
         planning = Planning(survey)
         if options.repack is None or holds_beside_too_much(planning.brakes, options.overrides):
@@ -60,6 +62,22 @@ def plan_collection(parts: StoreParts, options: CollectOptions) -> CollectionPla
 
         going = planning.due.trash_moves()
         return planning.plan(plan_repack(parts, options.repack, leave_out=going))
+
+
+def require_every_page(options: CollectOptions) -> None:
+    """Raise if pages that cannot be read shall be passed over, which a repack cannot do.
+
+    It would end in the midst, when the policy has purged what is due already.
+
+    Raises:
+        InvalidInputError: that is so.
+    """
+    if BrakeKind.UNREADABLE_PAGE in options.overrides:
+        raise InvalidInputError(
+            "a repack reads every page, so none can be passed over",
+            code=ErrorCode.INVALID_OPTION,
+            hint=f"first cas repair, or leave out --repack or --override {BrakeKind.UNREADABLE_PAGE}",
+        )
 
 
 class Planning:

@@ -14,7 +14,7 @@ from cas.objects.closure import READERS, ClosureReader, Unreadable
 from cas.objects.id_sets import Ids, unite, within, without
 from cas.objects.parts import StoreParts
 from cas.objects.stored_blobs import StoredBlobs, list_stored_blobs
-from cas.objects.versions import list_slots, read_last_move
+from cas.objects.versions import list_slots, read_last_move, read_root_location
 from cas.objects.workers import Workers
 from cas.operations.brakes import BrakeKind
 from cas.operations.collection_outcomes import CollectOptions, Space
@@ -98,15 +98,19 @@ class Survey:
         found = []
         for one in versions:
             gone = within(lacking, self.needs_of([one]))
-            if len(gone) and not self._was_purged(one):
+            if len(gone) and not self._went(one):
                 found.append((one, gone))
         return found
 
-    def _was_purged(self, version: FoundVersion) -> bool:
-        """Tell whether somebody took it out of the store meanwhile."""
+    def _went(self, version: FoundVersion) -> bool:
+        """Tell whether somebody purged it meanwhile, or moved it to another place, so that a collection
+        may have taken what it needed. Where it lies then is looked at by the run.
+        """
         record = version.record
         listing = list_slots(self.backend, record.artifact)
-        return read_last_move(self.backend, listing, record.number) is MoveKind.PURGE
+        if read_last_move(self.backend, listing, record.number) is MoveKind.PURGE:
+            return True
+        return read_root_location(self.backend, listing, record) != version.root
 
     def close(self) -> None:
         """End the threads."""

@@ -170,6 +170,9 @@ def test_now_is_for_good(runs):
     assert "deleted for good" in runs.json("restore", "bert:v0", code=3)["error"]["message"]
     states = [one["state"] for one in runs.json("log", "bert", "--all")["versions"]]
     assert states == ["live", "live", "live", "purged"]
+    assert "no version of bert is in the trash" in runs("restore", "bert", code=3).err
+    runs("rm", "--now", "bert", "-y", "--force")
+    assert "every version of bert was deleted for good" in runs("restore", "bert", code=3).err
 
 
 def test_what_others_were_made_from_is_not_deleted_in_passing(runs):

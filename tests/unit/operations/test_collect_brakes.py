@@ -31,12 +31,14 @@ from cas.model.ids import BlobId
 from cas.model.names import ArtifactName
 from cas.objects.collection_log import list_log
 from cas.objects.collections import put_floor
+from cas.objects.id_sets import without
 from cas.objects.versions import list_slots, read_slot
 from cas.operations.brakes import BrakeKind
 from cas.operations.collect_garbage import collect_garbage
 from cas.operations.init import init_store
 from cas.operations.plan_collection import plan_collection
 from cas.operations.plan_repack import RepackLimits
+from cas.operations.survey import Survey
 from cas.testing.corpora import random_content
 
 ALONE = {b"alone": random_content(50, 9000)}
@@ -256,6 +258,20 @@ def test_a_version_published_meanwhile_that_lost_a_blob_stops_it(backend, tmp_pa
     assert "--override young-loss" in (error.hint or "")
 
 
+def test_what_was_moved_and_collected_meanwhile_is_not_missing(mostly_dead):
+    """A repack by somebody else led the version away from what is gone."""
+    parts = cas.Store.on(mostly_dead, options=OPTIONS).parts
+    with Survey(parts, CAREFUL) as survey:
+        versions = [one for one in survey.live.add_versions() if not one.is_purged]
+        needed = survey.live.needed.ids()
+
+        collect(mostly_dead, REPACKING)
+        gone = without(needed, survey.list_blobs().ids)
+
+        assert len(gone)
+        assert survey.missing(versions, needed, survey.list_blobs()) == []
+
+
 class Dated(ForwardingBackend):
     """Says that everything was stored at one time."""
 
@@ -373,6 +389,24 @@ def test_a_brake_after_a_repack_says_that_it_was_done(mostly_dead):
         collect(Hiding(mostly_dead, is_hidden), REPACKING)
 
     assert held(mostly_dead, "data:v1") == {b"2": FULL[b"2"]}
+
+
+def test_a_repack_does_not_begin_where_pages_are_passed_over(mostly_dead):
+    """It would end in the midst, when the policy has purged for good already."""
+    options = replace(
+        REPACKING,
+        policy=cas.RetentionPolicy(trash_keep_ns=0),
+        overrides=frozenset({BrakeKind.UNREADABLE_PAGE}),
+    )
+    cas.Store.on(mostly_dead, options=OPTIONS).delete("small:v0")
+    before = copied(mostly_dead)
+
+    with pytest.raises(cas.InvalidInputError, match="reads every page"):
+        collect(mostly_dead, options)
+    with pytest.raises(cas.InvalidInputError, match="reads every page"):
+        plan_collection(cas.Store.on(mostly_dead, options=OPTIONS).parts, options)
+
+    assert mostly_dead.__getstate__() == before.__getstate__()
 
 
 def test_a_dry_run_that_cannot_look_ahead_tells_the_brakes_alone(mostly_dead):
