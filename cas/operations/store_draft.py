@@ -106,6 +106,8 @@ class _Drafting:
         self._found = found
         self._facts = facts_of(parts, found)
         self._usable = found.usable_pages
+        # What the log check of an earlier try found; damage is looked at by itself.
+        self._bad_blobs = found.bad_blobs - found.damage.bad_blobs
         self._base = None if source.base is None else found.base
         self._base_pages = None if self._base is None else _pages_of(parts, self._base)
         self._merged = list(merge_pages(self._base_pages, source.edits))
@@ -201,9 +203,10 @@ class _Drafting:
                 code=ErrorCode.DIGEST_MISMATCH,
                 hint="cas repair may heal it; or replace or remove these files in the draft",
             )
-        bad = self._facts.bad_blobs - self._found.damage.bad_blobs
         ids = page.blob_ids
-        if any(blob_id.tobytes() in bad for blob_id in ids) or self._facts.is_condemned(ids).any():
+        bad = self._bad_blobs
+        is_bad = bool(bad) and any(blob_id.tobytes() in bad for blob_id in ids)
+        if is_bad or self._facts.is_condemned(ids).any():
             raise ConflictError(
                 "a collection is deleting what this draft keeps of its base",
                 code=ErrorCode.LOST_RACE,

@@ -223,10 +223,9 @@ class StoredTree:
         if self.tree.key and (self.counts.read_files or vouched is None):
             self.journal.replace(self.tree.key, self._journal_pages(stamp, vouched))
         self.journal.forget_blobs(blob.ref.blob_id for blob in self.sent)
-        self.journal.forget_blobs(
-            {row.tobytes() for page in self.pages for row in page.blob_ids}
-            & {ref.blob_id for ref in self.resumed}
-        )
+        if self.resumed:
+            needed = {row.tobytes() for page in self.pages for row in page.blob_ids}
+            self.journal.forget_blobs(needed & {ref.blob_id for ref in self.resumed})
 
     def _journal_pages(self, stamp: int, vouched: Container[bytes] | None) -> list[JournalPage]:
         pages, start = [], 0
