@@ -118,7 +118,9 @@ def _copy_known(
         at, of = np.array(page_rows, np.int64), np.array(rows, np.int64)
         if len(at) == 0:
             continue
-        same = page.unchanged(tree, of, at) | (tree.kinds[of] == EntryKind.DIRECTORY)
+        # Of a folder its times say nothing; what is one now may have been a file.
+        is_folder = tree.kinds[of] == EntryKind.DIRECTORY
+        same = page.unchanged(tree, of, at) | (is_folder & (page.page.kinds[at] == tree.kinds[of]))
         at, of = at[same], of[same]
         blob_rows = page_blob_rows(page.page, blobs, page.stamp)
         columns.copy_rows(page.page, at, of, blob_rows)

@@ -139,6 +139,19 @@ def test_an_empty_folder_is_never_read(folder):
     assert tree.paths[group.to_read[0] :] == [b"folder/empty"]
 
 
+def test_a_folder_where_a_file_was_has_nothing_of_it(folder):
+    """Though an empty folder has no stat that would tell."""
+    page = noted(scan_tree([folder]), 0, 20)
+    (folder / "folder" / "007").unlink()
+    (folder / "folder" / "007").mkdir()
+    tree = scan_tree([folder])
+
+    (group,), columns = match(tree, view_of(page))
+
+    assert group.to_read == [7]
+    assert not columns.is_known[7]
+
+
 def test_groups_cover_the_tree_and_are_cut_alike(folder):
     """The same paths are cut the same, and nothing has no groups."""
     tree = scan_tree([folder])
