@@ -59,6 +59,8 @@ class DraftTree:
         self._names: dict[bytes, set[bytes]] = {}
         self._gone: set[bytes] = set()
         self._gone_below: set[bytes] = set()
+        # Folders below which something was put since anything was removed: no file is above them.
+        self._filled: set[bytes] = set()
         # A view of these, for its questions.
         self._live = DraftEdits(self._entries, self._gone, self._gone_below)
 
@@ -138,6 +140,7 @@ class DraftTree:
             self.check_place(path)
             self._clear_above(path)
             self._set(path, entry)
+            self._filled.add(path.rpartition(b"/")[0])
 
     def copy(self, source: bytes, target: bytes) -> None:
         """Let a file stand at another path, too; raises as `move` does."""
@@ -307,6 +310,8 @@ class DraftTree:
         """
         is_known = False  # all above is known to be folders in the base
         folder = path.rpartition(b"/")[0]
+        if folder in self._filled:
+            return
         while folder:
             entry = self._entries.get(folder)
             if entry is not None and not isinstance(entry, EmptyFolder):
@@ -323,6 +328,8 @@ class DraftTree:
     def _clear_above(self, path: bytes) -> None:
         """Let folders that were empty in the base be folders that were made, if any is above."""
         folder = path.rpartition(b"/")[0]
+        if folder in self._filled:
+            return
         while folder and folder not in self._names and folder not in self._entries:
             if self.base.is_beside(path, folder):
                 return
@@ -352,6 +359,7 @@ class DraftTree:
             path = folder
 
     def _unset(self, path: bytes) -> None:
+        self._filled.clear()
         before = self._entries.pop(path, None)
         if isinstance(before, LocalEntry):
             self._holding.drop(before)

@@ -7,6 +7,7 @@ drafts that come later remove what those left behind that were killed, and touch
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -25,6 +26,7 @@ from cas.transfer.stamp import FileStamp
 FOLDER = "drafts-1"
 ATTEMPTS = 8
 _FILES_IN_FOLDER = 4096
+_NAME = re.compile("[0-9a-f]{16}")
 
 
 class Staging:
@@ -37,6 +39,11 @@ class Staging:
     def __init__(self, state_dir: Path | None) -> None:
         """Make the folder; where there is no local state, below that of temporary files."""
         top = _top(state_dir)
+        if top.is_symlink():
+            # Others may write to the folder of temporary files, and what is found there is removed.
+            raise InvalidInputError(
+                f"{top} is a link", code=ErrorCode.INVALID_CONFIG, hint="remove it, or set CAS_HOME"
+            )
         ensure_private_dir(top)
         _remove_leftovers(top)
         self.id, self._path, self._descriptor = _make(top)
@@ -125,7 +132,7 @@ def _open_folder(path: Path) -> int:
     if not hasattr(os, "O_DIRECTORY"):
         return -1  # Windows
     try:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return -1
 
@@ -133,7 +140,7 @@ def _open_folder(path: Path) -> int:
 def _remove_leftovers(top: Path) -> None:
     """Remove the folders of drafts whose processes are gone."""
     for path in top.iterdir():
-        descriptor = _open_folder(path)
+        descriptor = _open_folder(path) if _NAME.fullmatch(path.name) else -1
         if descriptor < 0:
             continue
         try:

@@ -75,3 +75,25 @@ def test_a_child_reads_after_its_parent_did(place, method):
     assert answer == (TREE[b"train/02.bin"][1000:1010], [b"one"], ["data@v0/a.txt"])
     assert child.exitcode == 0
     assert fs.cat_file("data/train/05.bin") == TREE[b"train/05.bin"]
+
+
+@pytest.mark.parametrize("place", KINDS + OTHER_KINDS, indirect=True)
+def test_a_draft_is_written_beside_what_stays_in_the_bucket(place):
+    """Threads write, append to and move files; of what is only moved nothing is fetched or sent."""
+    with (
+        cas.Store.open(place.url, storage_options=place.options) as store,
+        store.draft("data", base="data:v0", options=cas.PutOptions(provenance=False)) as draft,
+    ):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda n: draft.pipe(f"new/{n}", b"%d" % n * 1000), range(8)))
+        draft.mv("train", "learn")
+        received = store.requests.received_bytes
+        assert received < 100_000
+        with draft.open("learn/00.bin", "ab") as file:
+            file.write(b"more")
+        made = draft.commit()
+        sent, found = draft.outcome.sent_bytes, made.read("learn/00.bin")
+
+    assert found == TREE[b"train/00.bin"] + b"more"
+    assert sent < 400_000
+    assert made.totals.files == 15

@@ -230,3 +230,22 @@ def test_what_killed_drafts_left_is_removed_by_the_next(store, tmp_path):
     assert Path(os.fsdecode(next(iter(top.glob("*/*/*"))))).read_bytes() == b"1"
     living.discard()
     other.discard()
+
+
+def test_a_link_in_the_place_of_the_folder_is_refused(tmp_path, monkeypatch):
+    """Whoever made it could have what it leads to removed; nothing else that lies there is."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    options = cas.StoreOptions(journal=False)
+    cas.Store.create(tmp_path / "store").close()
+    with cas.Store.open(tmp_path / "store", options=options) as store:
+        store.draft("first").discard()
+        (made,) = (tmp_path / "tmp").iterdir()
+        (made / "other").mkdir()
+        store.draft("second").discard()
+        assert [path.name for path in made.iterdir()] == ["other"]
+
+        made.rename(tmp_path / "elsewhere")
+        made.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(cas.InvalidInputError, match="is a link"):
+            store.draft("third")
