@@ -10,7 +10,6 @@ from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.operations.draft_edits import DraftSource
 from cas.operations.outcomes import PutOptions
-from cas.operations.store_draft import look_from_base, store_draft
 from cas.operations.store_tree import Source, store_tree
 from cas.operations.stored_tree import StoredTree
 
@@ -20,7 +19,11 @@ AnySource = Source | DraftSource
 def look_around(parts: StoreParts, source: AnySource, artifact: ArtifactName) -> Surroundings:
     """Read what a put must know before it begins; see `read_surroundings` and `look_from_base`."""
     found = read_surroundings(parts.backend, parts.pages, artifact)
-    return look_from_base(parts, source, found) if isinstance(source, DraftSource) else found
+    if isinstance(source, DraftSource):
+        from cas.operations.store_draft import look_from_base  # 8 ms that others need not spend
+
+        return look_from_base(parts, source, found)
+    return found
 
 
 def store_source(
@@ -34,5 +37,7 @@ def store_source(
 ) -> AbstractContextManager[StoredTree]:
     """Store what is new in a source, and give its pages; see `store_tree` and `store_draft`."""
     if isinstance(source, DraftSource):
+        from cas.operations.store_draft import store_draft  # see above
+
         return store_draft(parts, source, options, session, found, notes=notes)
     return store_tree(parts, source, options, session, found, notes=notes)
