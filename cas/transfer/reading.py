@@ -24,6 +24,8 @@ from cas.transfer.plan import LOCAL_READS, distinct
 
 CACHED_FRAMES = 32
 BUFFER_BYTES = 256 << 10
+# Often in one chunk, which is found in half the time that a plan for several takes.
+SMALL_BYTES = 16 << 10
 NO_ROWS = np.zeros(0, np.int64)
 # Half of what is kept, in frames of 256 KiB, so that nothing is dropped before it is used.
 MAXIMUM_AHEAD_BYTES = 4 << 20
@@ -95,6 +97,10 @@ class ContentReader:
             BackendError: the storage failed.
         """
         start, stop = max(0, start), min(stop, self.size)
+        if stop - start <= SMALL_BYTES:
+            kept = self.read_kept(start, stop)
+            if kept is not None and len(kept) == stop - start:
+                return bytes(kept)
         if stop - start > 2 * PIECE_BYTES:
             return b"".join(self.pieces(start, stop, at_first=self._in_flight))
         return self._read_following(start, stop, self._bytes_ahead(start, stop))

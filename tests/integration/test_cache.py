@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import random
+import warnings
+
 import fsspec
 import pytest
 from cas_tool import MemoryTool, make_tool
@@ -163,6 +168,44 @@ def test_a_warm_cache_on_s3_asks_for_no_data(place, tmp_path, monkeypatch):
     assert ranges == [TREE[b"train/%d.bin" % n][1000:2000] for n in (4, 5)]
     assert (counts.misses, got.fetched_bytes) == (0, 0)
     assert read_tree(tmp_path / "out") == TREE
+
+
+def read_often(fs, pipe):
+    """Read ranges in some order, twice; send what was wrong and what was asked for."""
+    chosen = random.Random(os.getpid())
+    wrong = []
+    for _ in range(2):
+        paths = chosen.sample(sorted(TREE), len(TREE))
+        for path in paths:
+            start = chosen.randrange(len(TREE[path]))
+            found = fs.cat_file(f"data/{path.decode()}", start, start + 5000)
+            wrong += [path] if found != TREE[path][start : start + 5000] else []
+    pipe.send((wrong, fs.store.cache_counts.hits > 0, fs.store.cache_counts.damaged))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_share_a_cache(place, tmp_path, monkeypatch, method):
+    """Of a data loader, say, which begins them after it has read itself."""
+    monkeypatch.setenv("CAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CAS_CACHE_SIZE", "16MiB")
+    with cas.Store.create(place.url, storage_options=place.options) as store:
+        source = write_tree(tmp_path / "source", TREE)
+        store.put(source, "data", cas.PutOptions(provenance=False))
+    fs = cas.CasFileSystem(store=place.url, target_options=place.options, skip_instance_cache=True)
+    fs.cat_file("data/train/0.bin", 0, 10)
+    context = multiprocessing.get_context(method)
+    pipes = [context.Pipe() for _ in range(3)]
+    workers = [context.Process(target=read_often, args=(fs, theirs)) for _, theirs in pipes]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads, in 3.12
+        for worker in workers:
+            worker.start()
+    answers = [mine.recv() if mine.poll(100) else None for mine, _ in pipes]
+    for worker in workers:
+        worker.join(60)
+
+    assert answers == [([], True, 0)] * 3
+    assert [worker.exitcode for worker in workers] == [0] * 3
 
 
 def test_a_folder_is_cached_if_its_settings_say_so(tmp_path):
