@@ -26,7 +26,7 @@ from cas.objects.blobs import TableReader
 from cas.transfer.arriving import ArrivingFiles, DownloadCounts, Wanted, WantedFile
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.decoding import decode_read, decode_whole_chunks, write_chunks
-from cas.transfer.kept_chunks import batch_placements, split_kept, write_kept
+from cas.transfer.kept_chunks import KeptRows, batch_placements, split_kept
 from cas.transfer.plan import Placement, Read, limits_of, plan_reads
 from cas.transfer.seed_reader import SeedReader, batch_copies, wrong_chunks
 from cas.transfer.seeds import LocalCopy, SeedIndex
@@ -262,13 +262,14 @@ class Download:
         files: ArrivingFiles,
     ) -> None:
         """Write chunks out of the cache of this machine; what it has not is noted, to be fetched."""
+        rows = KeptRows(chunks, table)
         for placement in kept:
             if self._cancel.is_set():
                 return
             one = files[placement.file]
             pending = files.begin(one)
             with self._working, one.writing:
-                missing = write_kept(chunks, table, placement, pending.write_at)
+                missing = rows.write(placement, pending.write_at)
             size = placement.length - sum(part.length for part in missing)
             with self._lock:
                 self._failed += [(ref, part) for part in missing]

@@ -15,7 +15,7 @@ from cas.model.entry import path_to_text
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader
 from cas.transfer.decoding import decode_read
-from cas.transfer.kept_chunks import split_kept, write_kept
+from cas.transfer.kept_chunks import KeptRows, split_kept
 from cas.transfer.plan import Placement, Read, ReadLimits, plan_reads
 from cas.transfer.reading import FileContent
 
@@ -109,11 +109,12 @@ def _take_kept(
     if chunks is None:
         return placements
     kept, missing = split_kept(chunks, table, placements)
+    rows = KeptRows(chunks, table)
     for one in kept:
         buffer = buffers[one.file]
 
         def write(chunk: memoryview, offset: int, buffer: bytearray = buffer) -> None:
             buffer[offset : offset + len(chunk)] = chunk
 
-        missing += write_kept(chunks, table, one, write)
+        missing += rows.write(one, write)
     return missing

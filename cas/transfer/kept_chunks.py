@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # What is held to be written at once is a chunk; more in a task makes fewer of them.
 BATCH_PLACEMENTS = 64
 BATCH_BYTES = 4 << 20
+ROWS_AT_HAND = 16
 
 
 def find_run(chunks: ChunkCache, table: BlobTable, rows: Int64s) -> memoryview | None:
@@ -79,24 +80,44 @@ def split_kept(
     return split
 
 
-def write_kept(
-    chunks: ChunkCache,
-    table: BlobTable,
-    placement: Placement,
-    write: Callable[[memoryview, int], None],
-) -> list[Placement]:
-    """Hand over each chunk of a placement and where it goes; return those that are not here."""
-    missing = []
-    offset = placement.offset
-    for row in range(placement.first, placement.stop):
-        length = int(table.chunk_lengths[row])
-        found = chunks.find(table.chunk_ids[row].tobytes(), length)
+class KeptRows:
+    """The chunks of one blob that are here, those that were asked for last at hand: many small
+    ranges may lie in one. For a single thread.
+    """
+
+    def __init__(self, chunks: ChunkCache, table: BlobTable) -> None:
+        self._chunks = chunks
+        self._table = table
+        self._last: dict[int, memoryview] = {}
+
+    def find(self, row: int) -> memoryview | None:
+        """Return the bytes of a chunk, verified, if they are here."""
+        if row in self._last:
+            return self._last[row]
+        length = int(self._table.chunk_lengths[row])
+        found = self._chunks.find(self._table.chunk_ids[row].tobytes(), length)
         if found is None:
-            missing.append(Placement(placement.file, offset, row, row + 1, length))
-        else:
-            write(memoryview(found), offset)
-        offset += length
-    return missing
+            return None
+        if len(self._last) >= ROWS_AT_HAND:
+            del self._last[next(iter(self._last))]
+        self._last[row] = memoryview(found)
+        return self._last[row]
+
+    def write(
+        self, placement: Placement, write: Callable[[memoryview, int], None]
+    ) -> list[Placement]:
+        """Hand over each chunk of a placement and where it goes; return those that are not here."""
+        missing = []
+        offset = placement.offset
+        for row in range(placement.first, placement.stop):
+            length = int(self._table.chunk_lengths[row])
+            found = self.find(row)
+            if found is None:
+                missing.append(Placement(placement.file, offset, row, row + 1, length))
+            else:
+                write(found, offset)
+            offset += length
+        return missing
 
 
 def batch_placements(placements: Sequence[Placement]) -> Iterator[list[Placement]]:

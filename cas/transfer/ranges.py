@@ -18,7 +18,7 @@ from cas.objects.blobs import TableReader
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.decoding import decode_read, rows_of
 from cas.transfer.gathering import check_placements
-from cas.transfer.kept_chunks import keep_rows, split_kept, write_kept
+from cas.transfer.kept_chunks import KeptRows, keep_rows, split_kept
 from cas.transfer.plan import Placement, Read, ReadLimits, plan_reads
 from cas.transfer.reading import FileContent
 
@@ -123,9 +123,9 @@ class _Reading:
         if chunks is None:
             return placements
         kept, missing = split_kept(chunks, table, placements)
-        for one in kept:
-            buffer = self._buffers[one.file]
-            missing += write_kept(chunks, table, one, partial(_copy_chunk, buffer))
+        rows = KeptRows(chunks, table)
+        for one in sorted(kept, key=lambda placement: placement.first):
+            missing += rows.write(one, partial(_copy_chunk, self._buffers[one.file]))
         return missing
 
     def _add(self, number: int, wanted: WantedRange) -> None:

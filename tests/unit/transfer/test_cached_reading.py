@@ -303,3 +303,15 @@ def test_what_is_here_is_read_though_the_store_is_out_of_reach(open_store, backe
             backend.delete(stored.key)
 
         assert {path: version.read(path.decode()) for path in TREE} == TREE
+
+
+def test_many_ranges_of_a_chunk_read_it_once(open_store):
+    """A table's footer and its columns, say; hashing it for each of them would take its time."""
+    read_all(open_store())
+    with open_store() as store:
+        fs = CasFileSystem.on(store)
+        starts = list(range(1000, 101_000, 100))
+        found = fs.cat_ranges(["data/big"] * len(starts), starts, [at + 50 for at in starts])
+
+        assert store.cache_counts.hits < 20
+    assert found == [BIG[at : at + 50] for at in starts]
