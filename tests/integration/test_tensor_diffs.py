@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from written_tensors import safetensors_of
 
-import cas as cas_library
+from cas import PutOptions, Store
 
 ONES = np.ones(4, "<f4")
 
@@ -20,10 +20,10 @@ def model(**arrays):
     return safetensors_of(head, payload)
 
 
-@pytest.fixture
-def models(cas):
-    """Two versions of `m`; the folder `m` is as the second."""
-    folder = cas.cwd / "m"
+@pytest.fixture(scope="module")
+def cas(own_tool):
+    """The tool, and two versions of `m`; the folder `m` is as the second."""
+    folder = own_tool.cwd / "m"
     (folder / "deep").mkdir(parents=True)
     for number in (1, 2):
         more = {"new": ONES[:2]} if number == 2 else {"old": ONES[:1]}
@@ -31,11 +31,11 @@ def models(cas):
         (folder / "a.safetensors").write_bytes(content)
         (folder / "deep" / "b.safetensors").write_bytes(model(b=ONES * number))
         (folder / "c.pt").write_bytes(b"\x80\2" + bytes([number]))
-        cas("put", "m", "-n", "m")
-    return folder
+        own_tool("put", "m", "-n", "m")
+    return own_tool
 
 
-def test_changes_are_listed_by_file(cas, models):
+def test_changes_are_listed_by_file(cas):
     """A line for each tensor, and what is unknown as a warning."""
     shown = cas("diff", "--tensors", "m:v0", "m:v1")
 
@@ -52,7 +52,7 @@ def test_changes_are_listed_by_file(cas, models):
     assert "c.pt differs" in shown.err
 
 
-def test_json_has_it_all(cas, models):
+def test_json_has_it_all(cas):
     """Counts, files, and what was skipped."""
     found = cas.json("diff", "--tensors", "m:v0", "m:v1", "deep")
     brief = cas.json("diff", "--tensors", "m:v0", "m:v1", "--stat")
@@ -91,7 +91,7 @@ def test_json_has_it_all(cas, models):
     }
 
 
-def test_a_folder_can_be_the_new_side(cas, models):
+def test_a_folder_can_be_the_new_side(cas):
     """Nothing differs from what was just put; exit codes say so."""
     cas("diff", "--tensors", "m:v1", "./m", "--exit-code")
     names = cas("diff", "--tensors", "m:v0", "./m", "--name-only", "--exit-code", code=1)
@@ -99,7 +99,7 @@ def test_a_folder_can_be_the_new_side(cas, models):
     assert names.out.split() == ["a.safetensors", "deep/b.safetensors"]
 
 
-def test_other_styles_hold_for_tensors_too(cas, models):
+def test_other_styles_hold_for_tensors_too(cas):
     """Letters between tabs, and Markdown."""
     status = cas("diff", "--tensors", "m:v0", "m:v1", "--name-status")
     markdown = cas("diff", "--tensors", "m:v0", "m:v1", "--md").out
@@ -111,7 +111,7 @@ def test_other_styles_hold_for_tensors_too(cas, models):
     assert "| Not told | <code>c.pt</code>" in markdown
 
 
-def test_a_third_word_needs_the_option(cas, models):
+def test_a_third_word_needs_the_option(cas):
     """Rather than to be ignored."""
     refused = cas("diff", "m:v0", "m:v1", "deep", code=2)
 
@@ -123,18 +123,18 @@ def test_tensors_on_a_server_cost_their_ranges(ministack, tmp_path):
     place = ministack.new_place()
     rng = np.random.default_rng(7)
     arrays = {f"t{n}": rng.random(1 << 19, np.float32) for n in range(8)}
-    with cas_library.Store.create(place.url, storage_options=place.options) as store:
+    with Store.create(place.url, storage_options=place.options) as store:
         for _ in range(2):
             (tmp_path / "x.safetensors").write_bytes(model(**arrays))
-            store.put(tmp_path / "x.safetensors", "m", cas_library.PutOptions(provenance=False))
+            store.put(tmp_path / "x.safetensors", "m", PutOptions(provenance=False))
             arrays["t5"] = arrays["t5"] + 1
 
-    with cas_library.Store.open(place.url, storage_options=place.options) as store:
+    with Store.open(place.url, storage_options=place.options) as store:
         tensors = store.version("m:v0").tensors("x.safetensors")
         opened = store.requests
         array = tensors["t3"]
         read = store.requests - opened
-    with cas_library.Store.open(place.url, storage_options=place.options) as store:
+    with Store.open(place.url, storage_options=place.options) as store:
         diff = store.diff_tensors("m:v0", "m:v1")
         compared = store.requests
 

@@ -13,7 +13,7 @@ import cas
 from cas.errors import UnsupportedError
 
 RNG = np.random.default_rng(6)
-BIG = 1 << 20  # elements of F32
+BIG = 1 << 19  # elements of F32
 LAYERS = {f"layer{n}": RNG.random(BIG, np.float32) for n in range(6)}
 NAMES = {"<f4": "F32", "<i4": "I32", "<f8": "F64"}
 # A chunk at either end of what changed, of each side, and what shares a frame with it.
@@ -105,7 +105,7 @@ def open_diff(put, old, new, name="x_safetensors"):
 
 
 def test_only_what_differs_is_read(put):
-    """Of 24 MiB a change of one element costs the chunks around it, and tables and headers."""
+    """Of 12 MiB a change of one element costs the chunks around it, and tables and headers."""
     old, new = (
         put(x_safetensors=model(LAYERS)),
         put(x_safetensors=model(changed(LAYERS, "layer3", BIG // 2, 9.0))),
