@@ -10,13 +10,8 @@ from cas.format import keys
 from cas.format.version import VersionRecord, VoidRecord
 from cas.model.entry import PageLocation
 from cas.model.names import Ref
-from cas.objects.versions import (
-    iter_visible,
-    list_slots,
-    read_alias,
-    read_root_location,
-    read_slot,
-)
+from cas.objects.aliases import read_alias
+from cas.objects.versions import iter_visible, list_slots, read_root_location, read_slot
 
 # Some pages, at a fraction of what another round trip takes.
 BEFORE_ROOT_BYTES = 128 << 10

@@ -19,13 +19,12 @@ from cas.format.encoding import MAX_RECORD_BYTES
 from cas.format.version import Lineage, MoveKind, MoveRecord, VersionRecord
 from cas.model.ids import VersionDigest
 from cas.model.names import ArtifactName
+from cas.objects.aliases import AliasState, read_aliases
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
-    AliasState,
     SlotListing,
     list_artifacts,
     list_slots,
-    read_aliases,
     read_expiry,
     read_move,
     read_slot,

@@ -13,10 +13,10 @@ from functools import partial
 from cas.environment import monotonic_seconds
 from cas.format.version import VersionRecord
 from cas.model.names import AliasName, Ref
+from cas.objects.aliases import read_aliases
 from cas.objects.base_version import read_surroundings
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
-from cas.objects.versions import read_aliases
 from cas.operations.choose_versions import ChosenVersion, choose_versions
 from cas.operations.commit import Commit, until_committed
 from cas.operations.copy_meter import CopyMeter

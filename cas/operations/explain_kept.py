@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 
 from cas.model.names import ArtifactName
-from cas.objects.versions import SlotListing, read_aliases
+from cas.objects.aliases import read_aliases
+from cas.objects.versions import SlotListing
 from cas.operations.collection_outcomes import KeptVersion
 from cas.operations.find_live import FoundVersion, VersionId
 from cas.operations.survey import Survey

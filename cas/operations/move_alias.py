@@ -10,17 +10,9 @@ from cas.errors import ConflictError, ErrorCode, NotFoundError, RefusedError
 from cas.format.version import AliasRecord
 from cas.model.ids import SESSION_ID_BYTES, SessionId, VersionDigest
 from cas.model.names import AliasName, ArtifactName, Ref
+from cas.objects.aliases import AliasState, change_alias, read_alias, read_aliases
 from cas.objects.parts import StoreParts
-from cas.objects.versions import (
-    AliasState,
-    change_alias,
-    is_hidden,
-    list_slots,
-    near_names,
-    read_alias,
-    read_aliases,
-    unknown_artifact,
-)
+from cas.objects.versions import is_hidden, list_slots, near_names, unknown_artifact
 from cas.operations.resolve import resolve_record
 
 Change = Callable[[AliasState | None], AliasRecord]

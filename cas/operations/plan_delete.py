@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from cas.errors import CorruptionError, ErrorCode, NotFoundError, RefusedError
 from cas.format.version import MoveKind, VersionRecord
 from cas.model.names import Ref
+from cas.objects.aliases import read_aliases
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
     SlotListing,
     list_slots,
-    read_aliases,
     read_last_move,
     read_slot,
     unknown_artifact,

@@ -14,14 +14,13 @@ from cas.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundEr
 from cas.format.version import MoveKind, VersionRecord, VoidRecord
 from cas.model.ids import DIGEST_BYTES
 from cas.model.names import ArtifactName, Ref
+from cas.objects.aliases import read_alias, read_aliases
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
     SlotListing,
     iter_visible,
     list_slots,
     near_names,
-    read_alias,
-    read_aliases,
     read_last_move,
     read_slot,
     unknown_artifact,

@@ -10,6 +10,7 @@ from cas.format.version import Lineage, MoveKind, VersionRecord
 from cas.model.entry import Totals
 from cas.model.ids import VersionDigest
 from cas.model.names import ArtifactName
+from cas.objects.aliases import read_aliases
 from cas.objects.parts import StoreParts
 from cas.objects.versions import (
     SlotListing,
@@ -17,7 +18,6 @@ from cas.objects.versions import (
     iter_visible,
     list_artifacts,
     list_slots,
-    read_aliases,
     read_expiry,
     read_last_move,
     read_slot,

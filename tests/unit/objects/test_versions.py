@@ -1,4 +1,4 @@
-"""Slots, revisions, moves and aliases on a backend."""
+"""Slots, revisions and moves on a backend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from cas.backend.memory import MemoryBackend
 from cas.errors import BackendError, CorruptionError
 from cas.format import keys
 from cas.format.version import (
-    AliasRecord,
     MoveKind,
     RevisionRecord,
     VersionRecord,
@@ -17,18 +16,16 @@ from cas.format.version import (
 )
 from cas.model.entry import PageLocation, Totals
 from cas.model.ids import BlobId, PageId, SessionId, VersionDigest
-from cas.model.names import AliasName, ArtifactName
+from cas.model.names import ArtifactName
+from cas.objects.aliases import read_aliases
 from cas.objects.versions import (
     add_move,
     is_hidden,
     iter_visible,
     list_artifacts,
     list_slots,
-    move_alias,
     near_names,
     publish,
-    read_alias,
-    read_aliases,
     read_last_move,
     read_root_location,
     read_slot,
@@ -37,7 +34,6 @@ from cas.objects.versions import (
 from cas.testing.faulty import Fault, FaultyBackend
 
 NAME = ArtifactName("data")
-BEST = AliasName("best")
 
 
 def location(letter):
@@ -66,11 +62,6 @@ def record(number, *, session=b"s", letter=b"r"):
         new_bytes=0,
         stored_bytes=0,
     )
-
-
-def alias(number, mark=b"m"):
-    digest = None if number is None else VersionDigest(b"d" * 32)
-    return AliasRecord(number=number, digest=digest, created_ns=1, session=SessionId(mark * 16))
 
 
 @pytest.fixture
@@ -173,60 +164,6 @@ def test_the_newest_revision_that_is_not_void_says_where_the_root_is(backend):
         backend.create(keys.revision_key(NAME, 0, k), encode_revision(revision))
 
     assert read_root_location(backend, list_slots(backend, NAME), record(0)) == location(b"n")
-
-
-def test_an_alias_keeps_its_history_and_the_last_move_counts(backend):
-    """Setting, moving and removing each add a generation."""
-    assert read_alias(backend, NAME, BEST) is None
-    assert move_alias(backend, NAME, BEST, alias(0, b"1")) is None
-    before = move_alias(backend, NAME, BEST, alias(2, b"2"))
-    move_alias(backend, NAME, BEST, alias(None, b"3"))
-
-    assert before is not None
-    assert (before.generation, before.record.number) == (0, 0)
-    state = read_alias(backend, NAME, BEST)
-    assert state is not None
-    assert (state.generation, state.record.number) == (2, None)
-    assert read_aliases(backend, NAME).keys() == {"best"}
-    assert len(list(backend.list_objects(keys.alias_prefix(NAME, BEST)))) == 3
-
-
-def test_a_move_of_an_alias_that_lost_its_generation_takes_the_next(backend):
-    """Another's move came between: both stand in the history, and the other one was replaced."""
-
-    class Racing(MemoryBackend):
-        raced = False
-
-        def create(self, key, content):
-            if "/aliases/" in key and not self.raced:
-                self.raced = True
-                move_alias(self, NAME, BEST, alias(1, b"o"))
-            super().create(key, content)
-
-    racing = Racing()
-
-    before = move_alias(racing, NAME, BEST, alias(2, b"m"))
-
-    assert before is not None
-    assert before.record.number == 1
-    state = read_alias(racing, NAME, BEST)
-    assert state is not None
-    assert (state.generation, state.record.number) == (1, 2)
-
-
-def test_a_move_of_an_alias_whose_reply_was_lost_is_made_once(backend):
-    """Its own mark tells it from another's move to the same version."""
-    faulty = FaultyBackend(backend).fail_nth("create", 1, Fault.EXISTS_AFTER)
-
-    assert move_alias(faulty, NAME, BEST, alias(0)) is None
-    assert len(list(backend.list_objects(keys.alias_prefix(NAME, BEST)))) == 1
-
-
-def test_an_alias_is_not_found_under_a_name_that_begins_like_it(backend):
-    """A folder is a folder, not letters."""
-    move_alias(backend, NAME, AliasName("best2"), alias(0))
-
-    assert read_alias(backend, NAME, BEST) is None
 
 
 def test_near_names_are_offered_and_far_ones_are_not(backend):
