@@ -33,12 +33,14 @@ class KnownResults:
         seconds: int64[n], when each was last found whole.
         read: keys of the records that were read or superseded.
         number: of the newest record.
+        unread: keys of records that do not decode; the next one supersedes them.
     """
 
     keys: NDArray[np.uint64] = field(default_factory=_no_keys)
     seconds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     read: tuple[str, ...] = ()
     number: int = 0
+    unread: tuple[str, ...] = ()
 
     def last_read(self, blob_ids: NDArray[np.uint8], now_seconds: int) -> NDArray[np.int64]:
         """Return when each blob was last read, 0 for never. What lies in the future is not believed.
@@ -61,7 +63,7 @@ def read_results(backend: Backend) -> KnownResults:
     merged, seconds = _merge(
         [(record.keys, record.seconds.astype(np.int64)) for record in found.records]
     )
-    return KnownResults(merged, seconds, found.read, found.number)
+    return KnownResults(merged, seconds, found.read, found.number, found.unread)
 
 
 def write_results(
@@ -89,7 +91,7 @@ def write_results(
     mark = SessionId(random_bytes(SESSION_ID_BYTES))
     record = ResultsRecord(
         session=mark,
-        supersedes=marks_of(known.read, keys.parse_results_key),
+        supersedes=marks_of((*known.read, *known.unread), keys.parse_results_key),
         keys=merged,
         seconds=seconds.astype(np.uint32),
     )

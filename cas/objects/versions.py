@@ -244,9 +244,14 @@ def read_root_location(
         key = keys.revision_key(listing.artifact, record.number, k)
         try:
             revision = read_record(backend, key, decode_revision)
-        except CorruptionError:
+        except CorruptionError as error:
             if not past_damage:
-                raise
+                ref = f"{listing.artifact}:v{record.number}"
+                raise CorruptionError(
+                    f"{error}; where {ref} lies is not known",
+                    code=error.code,
+                    hint=f"cas repair --apply {ref} finds it again",
+                ) from error
             continue
         if isinstance(revision, RevisionRecord):
             return revision.root

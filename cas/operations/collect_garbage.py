@@ -170,7 +170,11 @@ class _Collection:
         run = open_run(self._backend, list_log(self._backend).newest + 1, candidates)
         self._runs.append(run)
         try:
-            settlement = settle_dead_sessions(survey.parts, survey.grace)
+            settlement = settle_dead_sessions(
+                survey.parts,
+                survey.grace,
+                ignore_unreadable=BrakeKind.UNREADABLE_PAGE in self._options.overrides,
+            )
             self._settlements.append(settlement)
             cleared = self._cleared_by(settlement, candidates, stored)
         except BaseException:

@@ -18,7 +18,7 @@ from cas.objects.closure import Unreadable
 from cas.objects.collection_log import LogListing, list_log
 from cas.objects.id_sets import Ids, ids_of, sort_ids, unite, view_sorted
 from cas.objects.known_slots import KnownSlots
-from cas.objects.listed_sessions import ListedIntent, list_intents, read_intents
+from cas.objects.listed_sessions import ListedIntent, list_intents, read_intent, read_intents
 from cas.objects.parts import StoreParts
 from cas.objects.stored_blobs import StoredBlobs
 from cas.operations.brakes import Brake, BrakeKind, holds_beside_too_much, with_unread
@@ -34,6 +34,7 @@ from cas.operations.explain_kept import explain_kept, read_live_aliases
 from cas.operations.find_live import FoundVersion
 from cas.operations.plan_repack import RepackPlan
 from cas.operations.retention import DueVersions, find_due
+from cas.operations.settle_sessions import brake_of_intent
 from cas.operations.short_listings import check_known, known_from_records
 from cas.operations.survey import Survey
 
@@ -225,10 +226,20 @@ class Planning:
 
     def _find_brakes(self) -> list[Brake]:
         known = KnownSlots(self._survey.parts.state_dir, self._survey.parts.config.store_id)
-        brakes = [*self._live.brakes, *self._missing(), *self._short(known)]
+        brakes = [*self._live.brakes, *self._damaged_intents()]
+        brakes += [*self._missing(), *self._short(known)]
         if not brakes:
             known.save(self._live.listings.values())
         return with_unread(brakes, self._unread)
+
+    def _damaged_intents(self) -> Iterator[Brake]:
+        """Find intents of dead sessions that cannot be read, before a run is opened for nothing."""
+        backend = self._survey.backend
+        for listed in (one for intents in self.dead.values() for one in intents):
+            try:
+                read_intent(backend, listed)
+            except CorruptionError as error:
+                yield brake_of_intent(error)
 
     def _missing(self) -> Iterator[Brake]:
         versions = [

@@ -30,7 +30,7 @@ class Settlement:
         settled: sessions that can publish nothing any more, each with the keys of the intents that
             it was settled by. Newer ones of the same session are not among them.
         voided: slots that were taken from them.
-        brakes: sessions that could not be read, and so were not settled.
+        brakes: sessions that could not be read, and so were not settled unless that is ignored.
     """
 
     settled: Mapping[SessionId, tuple[str, ...]]
@@ -76,9 +76,19 @@ class Grace:
             return last is not None and self.is_over(last.created_ns)
         return all(self.is_over(time) for time in times)
 
+    def is_told(self, intents: Sequence[ListedIntent]) -> bool:
+        """Tell whether the age of intents is known without reading them, or makes no difference."""
+        return self._grace_ns <= 0 or all(one.modified_ns is not None for one in intents)
 
-def settle_dead_sessions(parts: StoreParts, grace: Grace) -> Settlement:
+
+def settle_dead_sessions(
+    parts: StoreParts, grace: Grace, *, ignore_unreadable: bool = False
+) -> Settlement:
     """Settle every session that seems dead. Call it only while a condemn record stands.
+
+    Args:
+        ignore_unreadable: intents that cannot be read count for nothing, and go with the others. A
+            person says so: they protect nothing any more, and would stop every collection.
 
     Raises:
         BackendError: the storage failed; what was settled stays so.
@@ -89,12 +99,17 @@ def settle_dead_sessions(parts: StoreParts, grace: Grace) -> Settlement:
     for session, intents in list_intents(parts.backend).items():
         if not grace.seems_dead(intents):
             continue
+        targets, damage = _targets(parts, intents)
+        ends = damage is None or (ignore_unreadable and grace.is_told(intents))
         try:
-            for target in _targets(parts, intents):
+            for target in targets if ends else ():
                 voided += _settle(parts, session, target)
         except CorruptionError as error:
             brakes.append(Brake(BrakeKind.UNREADABLE_PAGE, str(error)))
-        else:
+            continue
+        if damage is not None:
+            brakes.append(brake_of_intent(damage))
+        if ends:
             settled[session] = tuple(one.key for one in intents)
     return Settlement(settled, tuple(voided), tuple(brakes))
 
@@ -108,14 +123,28 @@ class _Target:
     revision: int | None
 
 
-def _targets(parts: StoreParts, intents: Sequence[ListedIntent]) -> list[_Target]:
-    """What the final intents name, each once: mostly one slot, or nothing."""
+def brake_of_intent(damage: CorruptionError) -> Brake:
+    """Return why a collection stops at an intent that cannot be read."""
+    message = f"{damage}, which a put or reader left that seems dead: what it protects is not known"
+    return Brake(BrakeKind.UNREADABLE_PAGE, message)
+
+
+def _targets(
+    parts: StoreParts, intents: Sequence[ListedIntent]
+) -> tuple[list[_Target], CorruptionError | None]:
+    """What the final intents name, each once, mostly one slot, or nothing; and why that may not be
+    all.
+    """
     found: dict[_Target, None] = {}
+    damage: CorruptionError | None = None
     for listed in intents:
-        intent = read_intent(parts.backend, listed)
-        if intent is not None and intent.final:
-            found[_target_of(intent, listed.key)] = None
-    return list(found)
+        try:
+            intent = read_intent(parts.backend, listed)
+            if intent is not None and intent.final:
+                found[_target_of(intent, listed.key)] = None
+        except CorruptionError as error:
+            damage = error
+    return list(found), damage
 
 
 def _target_of(intent: Intent, key: str) -> _Target:

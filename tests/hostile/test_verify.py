@@ -239,6 +239,24 @@ def test_damage_is_remembered_until_the_blob_is_whole_again(sound):
     assert [one.key for one in backend.list_objects("gc")] == []
 
 
+def test_a_damaged_record_of_results_is_gone_after_two_runs(sound):
+    """The first supersedes it, the second deletes it; nothing depends on it."""
+    backend = backend_of(sound)
+    store = open_on(backend, jobs=1)
+    data = cas.VerifyOptions(level=cas.VerifyLevel.DATA)
+    keys_before = [one.key for one in backend.list_objects("verify")]
+    for key in keys_before:
+        backend.put(key, [b"no results"])
+
+    first = store.verify(None, data)
+    store.verify(None, data)
+
+    assert [one.key for one in first.problems] == keys_before
+    assert len(keys_before) == 1
+    assert not {one.key for one in backend.list_objects("verify")} & set(keys_before)
+    assert store.verify(None, data).is_sound
+
+
 @pytest.mark.parametrize("after", [1, 2])
 def test_an_interrupted_run_keeps_what_it_read(sound, after):
     """What was found whole, and what was found damaged; the next one goes on from there."""

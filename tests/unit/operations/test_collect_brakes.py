@@ -27,6 +27,7 @@ from cas.backend.memory import MemoryBackend
 from cas.cli.failures import exit_code_of, explain
 from cas.environment import SystemClock
 from cas.format import keys
+from cas.format.version import VoidRecord
 from cas.model.ids import BlobId
 from cas.model.names import ArtifactName
 from cas.objects.collection_log import list_log
@@ -171,9 +172,41 @@ def test_a_damaged_intent_stops_it(backend, tmp_path, grace):
     (intent,) = backend.list_objects("sessions")
     damage(backend, intent.key, 30)
 
-    error = braked(backend, replace(overriding(), grace_seconds=grace))
+    options = replace(overriding(), grace_seconds=grace)
+    plan = plan_collection(cas.Store.on(backend, options=OPTIONS).parts, options)
+    error = braked(backend, options)
 
-    assert intent.key in str(error)
+    assert str(error).count(intent.key) == 1
+    assert BrakeKind.UNREADABLE_PAGE in {brake.kind for brake in plan.brakes}
+
+
+def test_a_damaged_intent_that_is_overridden_stops_no_later_collection(backend, tmp_path):
+    """It protects nothing any more; the slot that others of its session name is settled first."""
+    die_at(backend, tmp_path, TREES[3], "create", "versions/")
+    (intent,) = backend.list_objects("sessions")
+    twin = keys.intent_key(keys.parse_intent_key(intent.key)[0], 7)
+    backend.put(twin, [b"no intent"])
+    with pytest.raises(cas.RefusedError):
+        collect(backend, overriding())
+    assert 3 not in list_slots(backend, NAME).slots
+
+    collect(backend, overriding(BrakeKind.UNREADABLE_PAGE))
+    again = collect(backend, overriding())
+
+    assert isinstance(read_slot(backend, NAME, 3), VoidRecord)
+    assert [*backend.list_objects("sessions")] == []
+    assert again.runs == ()
+
+
+def test_a_damaged_intent_of_a_writer_at_work_stays_though_it_is_overridden(backend, tmp_path):
+    """It is nobody's to settle."""
+    die_at(backend, tmp_path, TREES[3], "create", "versions/")
+    (intent,) = backend.list_objects("sessions")
+    damage(backend, intent.key, 30)
+
+    collect(backend, replace(overriding(BrakeKind.UNREADABLE_PAGE), grace_seconds=3600))
+
+    assert [one.key for one in backend.list_objects("sessions")] == [intent.key]
 
 
 def test_a_slot_missing_between_others_shows_that_the_listing_is_short(backend):
