@@ -108,10 +108,12 @@ def _kind_of(error: CasError, *, resolving: bool) -> type[CasError] | None:
     return None
 
 
-def no_such_path(path: str, hint: str | None = None) -> MissingPathError:
+def no_such_path(
+    path: str, hint: str | None = None, *, place: str = "this store"
+) -> MissingPathError:
     """Return the error for a path that leads nowhere."""
     return MissingPathError(
-        f"there is no {path!r} in this store", code=ErrorCode.PATH_NOT_FOUND, hint=hint
+        f"there is no {path!r} in {place}", code=ErrorCode.PATH_NOT_FOUND, hint=hint
     )
 
 

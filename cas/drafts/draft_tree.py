@@ -11,9 +11,9 @@ from typing import Protocol
 from cas.as_files.failures import (
     FilePathError,
     is_a_folder,
-    no_such_path,
 )
 from cas.drafts.base_tree import BaseFile, BaseTree
+from cas.drafts.paths import not_in_draft
 from cas.errors import ErrorCode, InvalidInputError
 from cas.model.entry import EntryKind, path_to_text
 from cas.operations.draft_edits import (
@@ -147,7 +147,7 @@ class DraftTree:
         with self._lock:
             held = self.look(source)
             if held is None:
-                raise no_such_path(path_to_text(source))
+                raise not_in_draft(source)
             if isinstance(held, Folder):
                 raise is_a_folder(path_to_text(source))
             entry = _entry(held)
@@ -188,7 +188,7 @@ class DraftTree:
         with self._lock:
             held = self.look(path)
             if held is None:
-                raise no_such_path(path_to_text(path))
+                raise not_in_draft(path)
             if isinstance(held, Folder):
                 raise is_a_folder(path_to_text(path))
             self._unset(path)
@@ -212,7 +212,7 @@ class DraftTree:
         with self._lock:
             held = self.look(folder)
             if held is None:
-                raise no_such_path(path_to_text(folder))
+                raise not_in_draft(folder)
             if not isinstance(held, Folder):
                 raise is_a_file(folder)
             for path in list(self._new_below(folder)):
@@ -233,7 +233,7 @@ class DraftTree:
         with self._lock:
             held = self.look(source)
             if held is None:
-                raise no_such_path(path_to_text(source))
+                raise not_in_draft(source)
             if target == source:
                 return
             if (target + b"/").startswith(source + b"/"):
@@ -275,7 +275,7 @@ class DraftTree:
             return FOLDER
         found = self.base.entry(entry.path)
         if found is None:
-            raise no_such_path(path_to_text(entry.path))
+            raise not_in_draft(entry.path)
         return found
 
     def _hides(self, path: bytes) -> bool:

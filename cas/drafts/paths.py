@@ -1,7 +1,8 @@
-"""Which paths a version can hold."""
+"""Paths of a draft: which ones a version can hold, and how they are spoken of."""
 
 from __future__ import annotations
 
+from cas.as_files.failures import MissingPathError, no_such_path
 from cas.errors import ErrorCode, InvalidInputError
 from cas.model.entry import path_to_text
 from cas.transfer.tree import MAXIMUM_PATH_BYTES
@@ -25,3 +26,8 @@ def check_path(path: bytes) -> None:
             f"{path_to_text(path)[:60]}...: path longer than {MAXIMUM_PATH_BYTES} bytes",
             code=ErrorCode.INVALID_PATH,
         )
+
+
+def not_in_draft(path: bytes) -> MissingPathError:
+    """Return the error for a path at which there is nothing."""
+    return no_such_path(path_to_text(path), "ls tells what there is", place="this draft")

@@ -16,11 +16,12 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import stringify_path
 
-from cas.as_files.failures import as_os_errors, is_a_folder, no_such_path
+from cas.as_files.failures import as_os_errors, is_a_folder
 from cas.as_files.many_ranges import AskedRange, read_many
 from cas.drafts.base_tree import BaseFile
 from cas.drafts.details import Details, describe, link_target
 from cas.drafts.draft_tree import DraftTree, Folder, Held
+from cas.drafts.paths import not_in_draft
 from cas.errors import CasError, ErrorCode, InvalidInputError
 from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.objects.parts import StoreParts
@@ -77,7 +78,7 @@ class ReadingDraft(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
         with as_os_errors():
             held = self.tree.look(at)
             if held is None:
-                raise no_such_path(path_to_text(at), "ls tells what there is")
+                raise not_in_draft(at)
             return self._described(at, held)
 
     info = details  # as fsspec calls it
@@ -267,7 +268,7 @@ class ReadingDraft(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
         for _ in range(MAXIMUM_LINKS):
             held = self.tree.look(at)
             if held is None:
-                raise no_such_path(asked, "ls tells what there is")
+                raise not_in_draft(at)
             if isinstance(held, Folder):
                 raise is_a_folder(asked)
             if held.kind is EntryKind.FILE:

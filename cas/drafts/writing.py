@@ -11,9 +11,9 @@ from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
-from cas.as_files.failures import ExistingPathError, FullFolderError, as_os_errors, no_such_path
+from cas.as_files.failures import ExistingPathError, FullFolderError, as_os_errors
 from cas.drafts.draft_tree import DraftTree, Folder
-from cas.drafts.paths import check_path
+from cas.drafts.paths import check_path, not_in_draft
 from cas.drafts.reading import ReadingDraft, is_top_folder
 from cas.drafts.staging import Staging, local_entry
 from cas.drafts.written_file import WrittenFile
@@ -56,7 +56,7 @@ class WritingDraft(ReadingDraft):
             if held is not None and kind[0] == "x":
                 raise _exists(at)
             if held is None and kind[0] == "r":
-                raise no_such_path(path_to_text(at))
+                raise not_in_draft(at)
         local = self._staging.new_file()
         if held is not None and kind[0] in "ar":
             self._copy_content(path, local)
@@ -177,7 +177,7 @@ class WritingDraft(ReadingDraft):
                 raise _exists(at)
             parent = at.rpartition(b"/")[0]
             if not create_parents and self.tree.look(parent) is None:
-                raise no_such_path(path_to_text(parent))
+                raise not_in_draft(parent)
             self.tree.make_folder(at)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:

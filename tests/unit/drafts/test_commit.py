@@ -249,3 +249,26 @@ def test_a_link_in_the_place_of_the_folder_is_refused(tmp_path, monkeypatch):
         made.symlink_to(tmp_path / "elsewhere")
         with pytest.raises(cas.InvalidInputError, match="is a link"):
             store.draft("third")
+
+
+def test_damage_of_the_base_is_told_unless_it_is_replaced(store):
+    """What the draft keeps must be whole; nobody here could store it again."""
+    with store.draft("hurt") as draft:
+        draft.pipe("kept", random_content(5, 50_000))
+    with store.draft("hurt", base="latest") as draft:
+        draft.pipe("damaged", random_content(6, 50_000))
+    newest = max(Path(store.url.removeprefix("file://")).glob("blobs/*/*"), key=os.path.getmtime)
+    content = bytearray(newest.read_bytes())
+    content[20_000] ^= 1
+    newest.write_bytes(content)
+    assert store.verify(options=cas.VerifyOptions(level=cas.VerifyLevel.DATA)).problems
+
+    draft = store.draft("hurt", base="hurt:v1")
+    draft.pipe("new", b"new")
+    with pytest.raises(cas.CorruptionError, match="damaged at damaged"):
+        draft.commit()
+    draft.pipe("damaged", random_content(6, 50_000))
+    version = draft.commit()
+
+    assert version.read("damaged") == random_content(6, 50_000)
+    assert version.read("kept") == random_content(5, 50_000)
