@@ -11,7 +11,7 @@ from cas.cli.text import escape
 from cas.model.units import format_count, format_size
 
 if TYPE_CHECKING:
-    from cas import TensorChange, TensorDiff
+    from cas import TensorDiff
 
 _LETTERS = {"added": "A", "removed": "D", "reshaped": "S", "retyped": "T", "changed": "M"}
 _COLORS = {"A": "green", "D": "red", "S": "magenta", "T": "cyan", "M": "yellow"}
@@ -58,7 +58,7 @@ def _print_files(console: Console, diff: TensorDiff, style: DiffStyle) -> None:
             if style.name_status:
                 line = "\t".join((letter, path, escape(change.name)))
             else:
-                line = f"  {letter}  {escape(change.name)}  {_describe(change)}"
+                line = f"  {letter}  {escape(change.name)}  {escape(change.describe())}"
             console.answer(console.paint(line, fg=_COLORS[letter]))
 
 
@@ -83,26 +83,9 @@ def _markdown_rows(diff: TensorDiff) -> Iterator[str]:
         path = f"<code>{marked(escape(file.path))}</code>"
         for change in file.changes:
             name = f"<code>{marked(escape(change.name))}</code>"
-            yield f"| {change.kind.capitalize()} | {path} | {name} | {marked(_describe(change))} |"
+            yield f"| {change.kind.capitalize()} | {path} | {name} | {marked(escape(change.describe()))} |"
     for skipped, reason in diff.skipped:
         yield f"| Not told | <code>{marked(escape(skipped))}</code> | | {marked(escape(reason))} |"
-
-
-def _describe(change: TensorChange) -> str:
-    old = f"{change.old_dtype} {list(change.old_shape or ())}"
-    new = f"{change.new_dtype} {list(change.new_shape or ())}"
-    if change.kind == "added":
-        return new
-    if change.kind == "removed":
-        return old
-    if change.kind == "changed":
-        share = (change.changed_elements or 0) / max(1, change.elements or 1)
-        text = f"{new}  {change.changed_elements or 0:,} elements ({share:.1%})"
-        if change.largest_difference is not None:
-            text += f", by {change.largest_difference:.3g} at most"
-    else:
-        text = f"{old} -> {new}"
-    return text if change.old_path is None else f"{text}, from {escape(change.old_path)}"
 
 
 def _summary_text(summary: dict[str, Any]) -> str:

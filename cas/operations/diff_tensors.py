@@ -48,6 +48,23 @@ class TensorChange:
     changed_elements: int | None = None
     largest_difference: float | None = None
 
+    def describe(self) -> str:
+        """Return what it was and what it is, for people; a path in it is not escaped."""
+        old = f"{self.old_dtype} {list(self.old_shape or ())}"
+        new = f"{self.new_dtype} {list(self.new_shape or ())}"
+        if self.kind == "added":
+            return new
+        if self.kind == "removed":
+            return old
+        if self.kind == "changed":
+            share = (self.changed_elements or 0) / max(1, self.elements or 1)
+            text = f"{new}  {self.changed_elements or 0:,} elements ({share:.1%})"
+            if self.largest_difference is not None:
+                text += f", by {self.largest_difference:.3g} at most"
+        else:
+            text = f"{old} -> {new}"
+        return text if self.old_path is None else f"{text}, from {self.old_path}"
+
 
 @dataclass(frozen=True, slots=True)
 class TensorFileDiff:
@@ -85,6 +102,13 @@ class TensorDiff:
     def is_empty(self) -> bool:
         """Whether nothing differs, as far as can be told."""
         return not self.skipped and not any(file.changes for file in self.files)
+
+    def _repr_html_(self) -> str | None:
+        # Here: only a notebook needs these modules.
+        from cas.model.html import show_or_nothing
+        from cas.operations.notebook_tensors import tensor_diff_card
+
+        return show_or_nothing(lambda: tensor_diff_card(self))
 
 
 def diff_version_tensors(

@@ -20,6 +20,8 @@ from cas.transfer.ranges import RangeTools, WantedRange, fill_ranges
 from cas.transfer.reading import ContentReader
 
 _TABLES_AT_ONCE = 16
+# Files are compared one after another; 64 bytes a chunk are a thousandth of a file.
+_KEPT_FILES = 8
 
 
 def read_tensors(parts: StoreParts, version: PinnedVersion, path: str, framework: str) -> Tensors:
@@ -73,7 +75,10 @@ class VersionFiles:
                 return self._chunks[path]
         found = self._version.pages.following_moves(lambda: self._read_chunks(path))
         with self._lock:
-            return self._chunks.setdefault(path, found)
+            self._chunks[path] = found
+            while len(self._chunks) > _KEPT_FILES:
+                del self._chunks[next(iter(self._chunks))]
+        return found
 
     def _read_chunks(self, path: str) -> FileChunks | None:
         content = file_content(*find_file(self._version, path))

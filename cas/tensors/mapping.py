@@ -90,6 +90,13 @@ class Tensors(Mapping[str, Any]):
         size = sum(tensor.nbytes for tensor in self._stored.values())
         return f"<Tensors: {len(self):,} of {size:,} bytes>"
 
+    def _repr_html_(self) -> str | None:
+        # Here: only a notebook needs these modules.
+        from cas.model.html import show_or_nothing
+        from cas.tensors.notebook_card import tensors_card
+
+        return show_or_nothing(lambda: tensors_card(list(self._stored.values())))
+
     def load(self, names: str | Iterable[str] | None = None) -> dict[str, Any]:
         """Return several tensors, read together: many reads in flight, neighbours by one read.
 

@@ -97,6 +97,8 @@ def test_every_kind_of_change_is_told(put):
     assert (change.old_dtype, change.new_dtype) == ("F32", "I32")
     assert diff.files[0].unchanged == 1
     assert not diff.is_empty
+    assert "2 elements (33.3%), by 2 at most" in diff._repr_html_()
+    assert "no differences" in cas.TensorDiff()._repr_html_()
 
 
 def open_diff(put, old, new, name="x_safetensors"):

@@ -112,6 +112,17 @@ def test_a_row_beyond_the_end_is_an_index_error():
         lazy[5]
 
 
+def test_a_notebook_shows_what_there_is(layers):
+    """Names, types and shapes, escaped; nothing is read."""
+    evil = open_tensors(MemoryFiles(model=stored(CUBE, "<evil>\u202e")), "model", "numpy")
+
+    assert "layers.0.bias" in layers._repr_html_()
+    assert "4 tensors" in layers._repr_html_()
+    assert "[5, 4, 3]" in evil._repr_html_()
+    assert "<evil>" not in evil._repr_html_()
+    assert "\u202e" not in evil._repr_html_()
+
+
 def test_arrays_are_nobody_elses(layers):
     """Writing to one changes no other that is read."""
     first = layers["head"]
