@@ -242,11 +242,11 @@ def _read_top(pages: VersionPages) -> tuple[list[Row], str]:
         rows += [(code(one.path), _size_of(one.kind, one.size)) for one in top.entries]
         rest = len(rows) - MOST_CHILDREN + top.more_entries
         return rows[:MOST_CHILDREN], f"… and {rest:,} more" if rest > 0 else ""
-    rows, seen = [], set()
+    rows, last, count = [], None, 0
     for child in iter_children(pages, b""):
-        if child.entry is not None:
-            seen.add(id(child.entry[0]))
-        if len(rows) == MOST_CHILDREN or len(seen) > FEW_PAGES:
+        if child.entry is not None and child.entry[0] is not last:
+            last, count = child.entry[0], count + 1
+        if len(rows) == MOST_CHILDREN or count > FEW_PAGES:
             return rows, "… and more"
         if child.entry is None:
             rows.append((code(f"{path_to_text(child.path)}/"), ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any
 
@@ -39,6 +40,8 @@ def preview_image(source: Source) -> Preview:
         from PIL import Image, UnidentifiedImageError  # an extra, and 30 ms
     except ImportError:
         return Preview(kind="image", summary="image", remark=WHERE_PILLOW)
+    # It logs what is odd about an image; what has no handler would be printed.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     with source.open() as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pixels there is a limit of our own
         try:

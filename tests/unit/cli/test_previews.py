@@ -307,6 +307,20 @@ class TestColumns:
 
         assert see("a.arrow", content.getvalue()).table.rows == (("1",), ("2",))
 
+    def test_offsets_that_lead_out_of_memory_are_not_followed(self):
+        """Arrow itself would take a damaged batch for what it says, and crash."""
+        content = io.BytesIO()
+        table = self.pa.table({"text": ["a", "b"]})
+        with self.pa.ipc.new_file(content, table.schema) as writer:
+            writer.write_table(table)
+        offsets, wrong = struct.pack("<3i", 0, 1, 2), struct.pack("<3i", 0, 1 << 30, 2)
+        damaged = content.getvalue().replace(offsets, wrong)
+
+        seen = see("a.arrow", damaged)
+
+        assert damaged != content.getvalue()
+        assert (seen.kind, seen.remark[:21]) == ("binary", "not what its name say")
+
     def test_damage_is_no_failure(self):
         """It is shown as the bytes that it is."""
         assert see("a.parquet", b"PAR1" + b"\0" * 100 + b"PAR1").kind == "binary"
