@@ -82,8 +82,17 @@ class PendingFile:
         self.descriptor = descriptor
 
     def write_at(self, content: memoryview, offset: int) -> None:
-        """Write bytes at an offset."""
-        write_at(self.descriptor, content, offset)
+        """Write bytes at an offset.
+
+        Raises:
+            OSError: it cannot be; names the file, of which the system knows a number only.
+        """
+        try:
+            write_at(self.descriptor, content, offset)
+        except OSError as error:
+            if error.filename is None:
+                error.filename = self._target.name_of(self.path)
+            raise
 
     def copy_from(self, source: int, start: int, offset: int, length: int) -> bool:
         """Copy bytes out of another open file to an offset; False if it ends before them."""
@@ -136,6 +145,10 @@ class TargetTree:
         os.makedirs(root, exist_ok=True)
         flags = os.O_RDONLY | _CLOEXEC | getattr(os, "O_DIRECTORY", 0)
         self._root_folder = _Folder(os.open(root, flags) if _HAS_DIR_FD else -1, b"")
+
+    def name_of(self, path: bytes) -> str:
+        """Return the whole name of a file, for people."""
+        return os.fsdecode(os.path.join(self._root, path))
 
     def close(self) -> None:
         """Close every open folder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,21 @@ def test_what_is_never_written_is_a_hole(target, root):
     file.commit()
 
     assert read_tree(root) == {b"file": bytes(997) + b"end"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told_with_the_name_of_the_file(target, root):
+    """Of several targets somebody wants to know which has no room."""
+    file = target.create(b"a/file", executable=False)
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, file.descriptor)
+    os.close(full)
+
+    with pytest.raises(OSError, match="No space left") as told:
+        file.write_at(memoryview(b"content"), 0)
+    file.discard()
+
+    assert told.value.filename == str(root / "a" / "file")
 
 
 def test_a_file_is_replaced_and_its_mode_is_the_new_ones(target, root):
