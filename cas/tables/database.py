@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from cas.errors import CasError, ErrorCode, InvalidInputError, UnsupportedError
+from cas.errors import ErrorCode, InvalidInputError, UnsupportedError
 from cas.model.units import MIB
 from cas.tables.served_files import SCHEME, Readable, ServedFiles
 
@@ -21,6 +21,7 @@ _THREADS = 4
 _QUERY = re.compile(r"\n\s*LINE \d+: ")
 _URL = re.compile(rf"([Ff]ile )?[\"']?{SCHEME}://\d+[\"']?")
 _LONGEST_REASON = 300
+_INTERRUPTED = "Query interrupted"  # what DuckDB makes of Ctrl-C
 
 
 class Database:
@@ -34,12 +35,20 @@ class Database:
         """Make content readable, and return its URL as SQL."""
         return quote_text(self._files.serve(content))
 
+    def release(self) -> None:
+        """Forget what was served, and what queries kept of it."""
+        kept = self.ask("SELECT table_name FROM duckdb_tables() WHERE temporary")
+        for (name,) in kept:
+            self.ask(f"DROP TABLE {quote_name(name)}")
+        self._files.release()
+
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query.
 
         Raises:
             InvalidInputError: a file is not what its name says, or cannot be compared.
-            CasError: what a read of a file raised.
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile.
+            CasError: what a read of a file raised; or other errors that it raised.
         """
         import duckdb
 
@@ -47,10 +56,13 @@ class Database:
         try:
             return self._connection.execute(query).fetchall()
         except duckdb.Error as error:
-            failure = self._files.failure
-            if isinstance(failure, (CasError, OSError)):
-                raise failure from error
+            if self._files.failure is not None:
+                raise self._files.failure from error
             raise InvalidInputError(_describe(error), code=ErrorCode.INVALID_OPTION) from error
+        except RuntimeError as error:
+            if str(error) == _INTERRUPTED:
+                raise KeyboardInterrupt from error
+            raise
 
 
 @contextmanager

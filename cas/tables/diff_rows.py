@@ -42,6 +42,7 @@ def diff_rows(
                     tables.append(_compare(parts, (old, new), comparer, change))
                 except InvalidInputError as error:
                     failures.append(TableFailure(change.path, str(error), error.hint))
+                database.release()  # of thousands of files no more than two are kept in memory
     return RowsDiff(tuple(tables), tuple(failures), others)
 
 

@@ -29,7 +29,7 @@ class ServedFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
     """A filesystem of fsspec that has what it was given.
 
     Attributes:
-        failure: what the last failed read raised; the database tells only its text.
+        failure: what a failed read raised; the database tells only its text.
     """
 
     protocol = SCHEME
@@ -38,13 +38,19 @@ class ServedFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
     def __init__(self) -> None:
         super().__init__()
         self._files: dict[str, Readable] = {}
-        self.failure: Exception | None = None
+        self._served = 0
+        self.failure: BaseException | None = None
 
     def serve(self, content: Readable) -> str:
         """Add a file, and return its URL. URLs are never used again, so caches cannot be wrong."""
-        name = f"{SCHEME}://{len(self._files)}"
+        name = f"{SCHEME}://{self._served}"
+        self._served += 1
         self._files[name] = content
         return name
+
+    def release(self) -> None:
+        """Forget the files that were added."""
+        self._files.clear()
 
     # What the database calls.
 
@@ -79,7 +85,7 @@ class ServedFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
     def _read(self, content: Readable, start: int, stop: int) -> bytes:
         try:
             return content.read(start, stop)
-        except Exception as error:
+        except BaseException as error:
             self.failure = error
             raise
 

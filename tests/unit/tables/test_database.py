@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import os
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -84,6 +86,35 @@ def test_a_failure_of_the_storage_stays_what_it_is(database):
 
     with pytest.raises(cas.BackendError, match="the storage is away"):
         database.ask(f"SELECT * FROM read_csv({url})")
+
+
+def test_ctrl_c_ends_a_query(database):
+    """As it ends whatever else runs."""
+    pressed = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    pressed.start()
+
+    with pytest.raises(KeyboardInterrupt):
+        database.ask(
+            "SELECT count(*) FROM range(100000) a, range(1000000) b"
+            " WHERE hash(a.range, b.range) % 7 = 3"
+        )
+
+    pressed.join()
+    assert database.ask("SELECT 1") == [(1,)]
+
+
+def test_what_was_compared_is_let_go(database):
+    """Files, and the tables that queries kept of them; later files have other names."""
+    first = database.serve(Content(b"a\n1\n"))
+    database.ask(f"CREATE TEMP TABLE kept AS SELECT * FROM read_csv({first})")
+
+    database.release()
+
+    with pytest.raises(cas.InvalidInputError):
+        database.ask("SELECT * FROM kept")
+    with pytest.raises(cas.InvalidInputError):
+        database.ask(f"SELECT * FROM read_csv({first})")
+    assert database.serve(Content(b"a\n2\n")) != first
 
 
 def test_names_and_text_are_quoted():
