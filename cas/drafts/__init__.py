@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from cas.drafts.draft import Draft, DraftPlace
+from cas.drafts.draft import Draft
+from cas.drafts.place import DraftPlace
 
 __all__ = ["Draft", "DraftPlace"]

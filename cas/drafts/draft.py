@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
 from types import TracebackType
-from typing import NoReturn, Protocol, Self
+from typing import Any, Self
 
 from fsspec.transaction import Transaction
 
@@ -16,18 +17,24 @@ from cas.as_files.failures import as_os_errors
 from cas.drafts.adding import Choice, find_added
 from cas.drafts.base_tree import BaseTree
 from cas.drafts.draft_tree import DraftTree, Folder
-from cas.drafts.links import announce, withdraw
+from cas.drafts.links import announce, find_running, withdraw
+from cas.drafts.place import DraftPlace, Guest, OpenedStore, pin_known, reopened
 from cas.drafts.reading import PROTOCOL
-from cas.drafts.staging import Staging
+from cas.drafts.staging import Staging, join_staging, make_staging
 from cas.drafts.writing import WritingDraft
-from cas.errors import ErrorCode, InvalidInputError, NotFoundError, UnsupportedError
-from cas.model.entry import path_to_bytes, path_to_text
-from cas.model.names import LATEST, ArtifactName, Ref
+from cas.errors import (
+    CasError,
+    ErrorCode,
+    InvalidInputError,
+    NotFoundError,
+    UnsupportedError,
+)
+from cas.format.version import VersionRecord
+from cas.model.entry import PageLocation, path_to_bytes, path_to_text
+from cas.model.names import ArtifactName
 from cas.model.patterns import fixed_folder, has_wildcards, path_expression
-from cas.objects.parts import StoreParts
 from cas.operations.draft_edits import DraftSource
 from cas.operations.outcomes import PutOptions, PutOutcome, PutPlan
-from cas.operations.pinned import PinnedVersion, pin_version
 from cas.operations.plan_put import plan_put
 from cas.operations.put import put
 from cas.version import Version
@@ -35,71 +42,12 @@ from cas.version import Version
 PathLike = str | os.PathLike[str]
 
 
-class _Opened(Protocol):
-    """What a draft needs of its store."""
-
-    @property
-    def parts(self) -> StoreParts: ...
-
-    def version(self, ref: str) -> Version: ...
-
-
-@dataclass(frozen=True, slots=True)
-class DraftPlace:
-    """Where a draft begins and what it becomes: see `Store.draft`."""
-
-    artifact: ArtifactName
-    base: PinnedVersion | None
-    options: PutOptions
-
-    @classmethod
-    def find(
-        cls, parts: StoreParts, name: str, base: str | None, options: PutOptions
-    ) -> DraftPlace:
-        """Resolve the base, once.
-
-        Raises:
-            NotFoundError: there is no such version.
-            InvalidInputError: a name, a reference or an option is not allowed.
-        """
-        artifact = ArtifactName(name)
-        if options.path is not None:
-            raise InvalidInputError(
-                "path is for streams; a draft has files of its own paths",
-                code=ErrorCode.INVALID_OPTION,
-            )
-        pinned = _pin_base(parts, artifact, base)
-        if pinned is not None and pinned.record.artifact != artifact:
-            record = pinned.record
-            ref = f"{record.artifact}:v{record.number}"
-            inputs = options.inputs if ref in options.inputs else (*options.inputs, ref)
-            options = replace(options, inputs=inputs, type=options.type or record.type)
-        return cls(artifact, pinned, options)
-
-
-def _pin_base(parts: StoreParts, artifact: ArtifactName, base: str | None) -> PinnedVersion | None:
-    if base is None:
-        return None
-    if base == LATEST:
-        try:
-            return pin_version(parts, Ref(artifact))
-        except NotFoundError:
-            return None
-    ref = Ref.parse(base)
-    if ref.path:
-        raise InvalidInputError(
-            f"{base!r} names a path; a draft is based on a whole version",
-            code=ErrorCode.INVALID_REF,
-            hint="remove the rest in the draft",
-        )
-    return pin_version(parts, ref)
-
-
 class Draft(WritingDraft):
     r"""A version in the making: a writable filesystem of fsspec and a context manager.
 
     Leaving the context commits what is there as the next version; an exception discards it. Nothing
-    reaches the store before. Thread-safe; only in the process that made it.
+    reaches the store before. Thread-safe; other processes of the machine may
+    take part, by a pickle or a fork, until this one commits it.
 
     Examples:
         >>> with store.draft("digits", base="digits:v0") as draft:
@@ -111,17 +59,22 @@ class Draft(WritingDraft):
         ['learn/a.txt', 'test/c.txt']
     """
 
-    def __init__(self, store: _Opened, place: DraftPlace) -> None:
+    def __init__(self, store: OpenedStore, place: DraftPlace, guest: Guest | None = None) -> None:
         """Use `Store.draft`."""
         parts = store.parts
-        staging = Staging(parts.state_dir)
+        staging = make_staging(parts.state_dir) if guest is None else join_staging(guest.folder)
         super().__init__(parts, DraftTree(BaseTree(place.base), staging), staging)
         self._store = store
         self._place = place
         self._outcome: PutOutcome | None = None
         self._is_over = False
-        self._made_in = os.getpid()
+        self._opened_in = os.getpid()
+        self._made_in = self._opened_in if guest is None else guest.made_in
+        self._forks = False
+        self._left: list[object] = []
         self._leaving = weakref.finalize(self, _leave, staging, self._made_in)
+        if guest is not None:
+            self._held_tree.lock.join(guest.folder)
         announce(self.id, self)
 
     # -- what it is
@@ -169,7 +122,6 @@ class Draft(WritingDraft):
 
         Raises:
             InvalidInputError: it is committed or discarded.
-            UnsupportedError: this is another process than the one that made it.
         """
         if self._is_over:
             what = "was discarded" if self._outcome is None else f"became {self._outcome.ref}"
@@ -178,8 +130,8 @@ class Draft(WritingDraft):
                 code=ErrorCode.INVALID_OPTION,
                 hint="begin another with Store.draft",
             )
-        if os.getpid() != self._made_in:
-            raise _elsewhere()
+        if os.getpid() != self._opened_in:
+            self._open_in_child()
         return super().tree
 
     # -- what is put in and taken out
@@ -263,15 +215,17 @@ class Draft(WritingDraft):
             InvalidInputError: a file is open for writing, or there is nothing to put.
             NotFoundError: the base was deleted.
             ConflictError: `if_parent` is not the newest version.
+            UnsupportedError: another process made the draft.
             IncompleteError: files that were added cannot be read any more; nothing was published.
             BackendError: the storage failed.
         """
-        tree = self.tree
+        self._check_own()
         self.check_settled()
         place = self._place
-        with tree.held():
+        with self.tree.held():
             self._outcome = put(self._parts, self._source(), place.artifact, place.options)
-            self._end()
+            self._is_over = True
+        self._end()
         return self.version
 
     def plan(self) -> PutPlan:
@@ -281,17 +235,31 @@ class Draft(WritingDraft):
         return plan_put(self._parts, self._source(), place.artifact, place.options)
 
     def discard(self) -> None:
-        """Throw away what was written; twice is fine."""
+        """Throw away what was written; twice is fine.
+
+        Raises:
+            UnsupportedError: another process made the draft.
+        """
+        self._check_own()
         if not self._is_over:
+            self._is_over = True
             self._end()
 
     def _source(self) -> DraftSource:
         pinned = self._place.base
         return DraftSource(None if pinned is None else pinned.record, self.tree.edits())
 
+    def _check_own(self) -> None:
+        if os.getpid() != self._made_in:
+            raise UnsupportedError(
+                "a draft is committed or discarded by the process that made it",
+                code=ErrorCode.UNSUPPORTED_FEATURE,
+                hint="end this one, and let that one go on",
+            )
+
     def _end(self) -> None:
-        self._is_over = True
         withdraw(self.id)
+        self._held_tree.lock.close()
         self._leaving()
 
     def __enter__(self) -> Self:
@@ -303,6 +271,8 @@ class Draft(WritingDraft):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if os.getpid() != self._made_in:
+            return  # what was written is left to the process that made it
         if kind is not None:
             self.discard()
         elif not self._is_over:
@@ -328,8 +298,61 @@ class Draft(WritingDraft):
     def __repr__(self) -> str:
         return f"<Draft {self.id} of {self._place.artifact}>"
 
-    def __reduce__(self) -> NoReturn:
-        raise _elsewhere()
+    def __reduce__(self) -> tuple[Any, ...]:
+        self.tree.lock.share(self._staging.folder)
+        place, options = self._place, self._place.options
+        of_adding = PutOptions(exclude=options.exclude, source_options=options.source_options)
+        base = place.base
+        known = None if base is None else (base.record, base.pages.location, base.is_digest_pinned)
+        guest = Guest(self._staging.folder, self._made_in)
+        return _join, (type(self), self._store, str(place.artifact), known, of_adding, guest)
+
+    def begin_fork(self) -> None:
+        """Let nobody act on it until the fork is over, and a child take part."""
+        if not self._is_over and os.getpid() == self._opened_in:
+            lock = self._held_tree.lock
+            with suppress(CasError, OSError):  # a child that takes no part is no reason not to fork
+                lock.share(self._staging.folder)
+                lock.__enter__()
+                self._forks = True
+
+    def end_fork(self, *, in_child: bool) -> None:
+        """Go on."""
+        forks, self._forks = self._forks, False
+        if in_child:
+            self._held_tree.lock.begin_child()
+            self._staging.begin_child()
+        elif forks:
+            self._held_tree.lock.__exit__(None, None, None)
+
+    def _open_in_child(self) -> None:
+        """Open the store anew in a forked child, whose connections are the parent's."""
+        self._opened_in = os.getpid()
+        base = self._held_tree.base
+        # Not given back to the collector of garbage, which could close what the parent uses.
+        self._left += [self._store, self._readers, base.version]
+        self._store = reopened(self._store)
+        self._parts = self._store.parts
+        self._readers = OrderedDict()
+        if base.version is not None:
+            known = base.version.record, base.version.pages.location, base.version.is_digest_pinned
+            base.version = pin_known(self._parts, *known)
+
+
+def _join(
+    kind: type[Draft],
+    store: OpenedStore,
+    artifact: str,
+    base: tuple[VersionRecord, PageLocation, bool] | None,
+    options: PutOptions,
+    guest: Guest,
+) -> Draft:
+    """Return the draft itself where it runs, else one that takes part in it."""
+    running = find_running(guest.folder.name)
+    if isinstance(running, kind):
+        return running
+    pinned = None if base is None else pin_known(store.parts, *base)
+    return kind(store, DraftPlace(ArtifactName(artifact), pinned, options), guest)
 
 
 class DraftTransaction(Transaction):  # type: ignore[misc] # fsspec has no types
@@ -359,11 +382,3 @@ def _leave(staging: Staging, made_in: int) -> None:
     """Remove what was written; not in a forked child, where it is the parent's."""
     if os.getpid() == made_in:
         staging.close()
-
-
-def _elsewhere() -> UnsupportedError:
-    return UnsupportedError(
-        "a draft is written in the process that made it, and by its threads",
-        code=ErrorCode.UNSUPPORTED_FEATURE,
-        hint="let other processes write to local files, and add them to the draft",
-    )

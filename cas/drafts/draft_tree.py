@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from cas.as_files.failures import (
     FilePathError,
     is_a_folder,
 )
 from cas.drafts.base_tree import BaseFile, BaseTree
+from cas.drafts.edit_log import EditLock
+from cas.drafts.edits import Edits, Holding
 from cas.drafts.paths import not_in_draft
 from cas.errors import ErrorCode, InvalidInputError
 from cas.model.entry import EntryKind, path_to_text
@@ -34,16 +34,6 @@ FOLDER = Folder()
 Held = LocalEntry | BaseFile | Folder
 
 
-class Holding(Protocol):
-    """What is told of local files as a draft takes them in and lets them go."""
-
-    def hold(self, entry: LocalEntry) -> None:
-        """One more path has this file."""
-
-    def drop(self, entry: LocalEntry) -> None:
-        """One path less has this file."""
-
-
 class DraftTree:
     """A tree that can be changed. Thread-safe. Paths are bytes, without a slash at either end.
 
@@ -53,25 +43,17 @@ class DraftTree:
     def __init__(self, base: BaseTree, holding: Holding) -> None:
         self.base = base
         self._holding = holding
-        self._lock = threading.RLock()
-        self._entries: dict[bytes, DraftEntry] = {}
-        # The names right below folders that lead to any of these entries.
-        self._names: dict[bytes, set[bytes]] = {}
-        self._gone: set[bytes] = set()
-        self._gone_below: set[bytes] = set()
-        # Folders below which something was put since anything was removed: no file is above them.
-        self._filled: set[bytes] = set()
-        # A view of these, for its questions.
-        self._live = DraftEdits(self._entries, self._gone, self._gone_below)
+        self._edits = Edits(holding)
+        self.lock = EditLock(self._edits)
 
     # -- looking
 
     def look(self, path: bytes) -> Held | None:
         """Return what stands at a path."""
-        with self._lock:
-            if not path or path in self._names:
+        with self.lock:
+            if not path or path in self._edits.names:
                 return FOLDER
-            entry = self._entries.get(path)
+            entry = self._edits.entries.get(path)
             if entry is not None:
                 return self._held(entry)
             found = None if self._hides(path) else self.base.entry(path)
@@ -81,7 +63,7 @@ class DraftTree:
 
     def children(self, folder: bytes) -> list[tuple[bytes, Held]]:
         """Return the paths right below a folder and what stands there, sorted."""
-        with self._lock:
+        with self.lock:
             prefix = folder + b"/" if folder else b""
             found: dict[bytes, Held] = {}
             for child in () if self._is_all_gone(folder) else self.base.children(folder):
@@ -91,7 +73,7 @@ class DraftTree:
                 elif not self._hides(child.path):
                     base = BaseFile(child.path, *child.entry)
                     found[child.path] = FOLDER if base.kind is EntryKind.DIRECTORY else base
-            for name in self._names.get(folder, ()):
+            for name in self._edits.names.get(folder, ()):
                 held = self.look(prefix + name)
                 assert held is not None
                 found[prefix + name] = held
@@ -99,32 +81,34 @@ class DraftTree:
 
     def below(self, folder: bytes) -> list[tuple[bytes, Held]]:
         """Return all that lies below a folder but folders that have something in them, sorted."""
-        with self._lock:
+        with self.lock:
             found: dict[bytes, Held] = {}
             for base in () if self._is_all_gone(folder) else self.base.iter_below(folder):
-                if not self._hides(base.path) and base.path not in self._names:
+                if not self._hides(base.path) and base.path not in self._edits.names:
                     is_folder = base.kind is EntryKind.DIRECTORY
                     found[base.path] = FOLDER if is_folder else base
             for path in self._new_below(folder):
-                entry = self._entries[path]
+                entry = self._edits.entries[path]
                 if not isinstance(entry, EmptyFolder) or self._is_empty(path):
                     found[path] = self._held(entry)
             return sorted(found.items(), key=lambda one: one[0])
 
     def edits(self) -> DraftEdits:
         """Return how it differs from its base now."""
-        with self._lock:
+        with self.lock:
             entries = {
                 path: entry
-                for path, entry in self._entries.items()
+                for path, entry in self._edits.entries.items()
                 if not isinstance(entry, EmptyFolder) or self._is_empty(path)
             }
-            return DraftEdits(entries, frozenset(self._gone), frozenset(self._gone_below))
+            return DraftEdits(
+                entries, frozenset(self._edits.live.gone), frozenset(self._edits.live.gone_below)
+            )
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep others from it, so that several steps are one."""
-        with self._lock:
+        with self.lock:
             yield
 
     # -- changing
@@ -136,15 +120,15 @@ class DraftTree:
             FolderPathError: a folder is there.
             FilePathError: a file is where a folder above it would be.
         """
-        with self._lock:
+        with self.lock:
             self.check_place(path)
             self._clear_above(path)
-            self._set(path, entry)
-            self._filled.add(path.rpartition(b"/")[0])
+            self._edits.set(path, entry)
+            self._edits.filled.add(path.rpartition(b"/")[0])
 
     def copy(self, source: bytes, target: bytes) -> None:
         """Let a file stand at another path, too; raises as `move` does."""
-        with self._lock:
+        with self.lock:
             held = self.look(source)
             if held is None:
                 raise not_in_draft(source)
@@ -157,7 +141,7 @@ class DraftTree:
 
     def check_place(self, path: bytes) -> None:
         """Refuse a path that no file can have now; raises as `put` does."""
-        with self._lock:
+        with self.lock:
             if isinstance(self.look(path), Folder):
                 raise is_a_folder(path_to_text(path))
             self._check_above(path)
@@ -168,7 +152,7 @@ class DraftTree:
         Raises:
             FilePathError: a file is there, or above it.
         """
-        with self._lock:
+        with self.lock:
             held = self.look(path)
             if isinstance(held, Folder):
                 return
@@ -176,7 +160,7 @@ class DraftTree:
                 raise is_a_file(path)
             self._check_above(path)
             self._clear_above(path)
-            self._set(path, EmptyFolder())
+            self._edits.set(path, EmptyFolder())
 
     def remove(self, path: bytes) -> None:
         """Remove a file.
@@ -185,18 +169,18 @@ class DraftTree:
             MissingPathError: there is none.
             FolderPathError: it is a folder.
         """
-        with self._lock:
+        with self.lock:
             held = self.look(path)
             if held is None:
                 raise not_in_draft(path)
             if isinstance(held, Folder):
                 raise is_a_folder(path_to_text(path))
-            self._unset(path)
+            self._edits.unset(path)
             self._hide(path)
 
     def discard(self, path: bytes) -> None:
         """Remove what stands at a path: a file, or a folder with all that is in it."""
-        with self._lock:
+        with self.lock:
             if isinstance(self.look(path), Folder):
                 self.remove_folder(path)
             else:
@@ -209,16 +193,16 @@ class DraftTree:
             MissingPathError: there is none.
             FilePathError: it is a file.
         """
-        with self._lock:
+        with self.lock:
             held = self.look(folder)
             if held is None:
                 raise not_in_draft(folder)
             if not isinstance(held, Folder):
                 raise is_a_file(folder)
             for path in list(self._new_below(folder)):
-                self._unset(path)
-            self._unset(folder)
-            self._gone_below.add(folder)
+                self._edits.unset(path)
+            self._edits.unset(folder)
+            self._edits.hide_below(folder)
             self._hide(folder)
 
     def move(self, source: bytes, target: bytes) -> None:
@@ -230,7 +214,7 @@ class DraftTree:
             FolderPathError: a folder is at `target`.
             FilePathError: a file is where a folder above it would be.
         """
-        with self._lock:
+        with self.lock:
             held = self.look(source)
             if held is None:
                 raise not_in_draft(source)
@@ -258,7 +242,7 @@ class DraftTree:
                 else:
                     self.put(path, entry)
                 if isinstance(entry, LocalEntry):
-                    self._holding.drop(entry)
+                    self._holding.drop(entry, keep=False)
 
     # -- parts of these; the lock is held
 
@@ -279,28 +263,28 @@ class DraftTree:
         return found
 
     def _hides(self, path: bytes) -> bool:
-        return self._live.hides(path)
+        return self._edits.live.hides(path)
 
     def _is_all_gone(self, folder: bytes) -> bool:
         """Tell whether nothing of the base is left below a folder, since it was removed."""
-        return folder in self._gone_below or self._live.is_gone_below(folder)
+        return self._edits.is_all_gone(folder)
 
     def _has_base_below(self, folder: bytes) -> bool:
         if self._is_all_gone(folder) or not self.base.has_below(folder):
             return False
-        if not (self._gone or self._gone_below):
+        if not self._edits.hide_anything:
             return True
         return any(not self._hides(one.path) for one in self.base.iter_below(folder))
 
     def _is_empty(self, folder: bytes) -> bool:
-        return folder not in self._names and not self._has_base_below(folder)
+        return folder not in self._edits.names and not self._has_base_below(folder)
 
     def _new_below(self, folder: bytes) -> Iterator[bytes]:
         """Yield the paths of new entries below a folder."""
         prefix = folder + b"/" if folder else b""
-        for name in list(self._names.get(folder, ())):
+        for name in list(self._edits.names.get(folder, ())):
             path = prefix + name
-            if path in self._entries:
+            if path in self._edits.entries:
                 yield path
             yield from self._new_below(path)
 
@@ -310,10 +294,10 @@ class DraftTree:
         """
         is_known = False  # all above is known to be folders in the base
         folder = path.rpartition(b"/")[0]
-        if folder in self._filled:
+        if folder in self._edits.filled:
             return
         while folder:
-            entry = self._entries.get(folder)
+            entry = self._edits.entries.get(folder)
             if entry is not None and not isinstance(entry, EmptyFolder):
                 raise is_a_file(folder)
             if not is_known and not self._hides(folder):
@@ -328,50 +312,20 @@ class DraftTree:
     def _clear_above(self, path: bytes) -> None:
         """Let folders that were empty in the base be folders that were made, if any is above."""
         folder = path.rpartition(b"/")[0]
-        if folder in self._filled:
+        if folder in self._edits.filled:
             return
-        while folder and folder not in self._names and folder not in self._entries:
+        while folder and folder not in self._edits.names and folder not in self._edits.entries:
             if self.base.is_beside(path, folder):
                 return
             if not self._hides(folder) and self.base.entry(folder) is not None:
-                self._gone.add(folder)
-                self._set(folder, EmptyFolder())
+                self._edits.hide(folder)
+                self._edits.set(folder, EmptyFolder())
             folder = folder.rpartition(b"/")[0]
 
     def _hide(self, path: bytes) -> None:
         """Let what the base has at a path be gone."""
-        if not self._live.is_gone_below(path) and self.base.entry(path) is not None:
-            self._gone.add(path)
-
-    def _set(self, path: bytes, entry: DraftEntry) -> None:
-        before = self._entries.get(path)
-        if isinstance(entry, LocalEntry):
-            self._holding.hold(entry)
-        if isinstance(before, LocalEntry):
-            self._holding.drop(before)
-        self._entries[path] = entry
-        while path:
-            folder, _, name = path.rpartition(b"/")
-            names = self._names.setdefault(folder, set())
-            if name in names:
-                return
-            names.add(name)
-            path = folder
-
-    def _unset(self, path: bytes) -> None:
-        self._filled.clear()
-        before = self._entries.pop(path, None)
-        if isinstance(before, LocalEntry):
-            self._holding.drop(before)
-        while path and path not in self._entries and path not in self._names:
-            folder, _, name = path.rpartition(b"/")
-            names = self._names.get(folder)
-            if names is None:
-                return
-            names.discard(name)
-            if not names:
-                del self._names[folder]
-            path = folder
+        if not self._edits.live.is_gone_below(path) and self.base.entry(path) is not None:
+            self._edits.hide(path)
 
 
 def is_a_file(path: bytes) -> FilePathError:

@@ -5,16 +5,28 @@ The class is no filesystem: asked for one, it answers with the draft itself.
 
 from __future__ import annotations
 
+import os
 import weakref
-from typing import Any
+from typing import Any, Protocol
 
 import fsspec
 from fsspec import AbstractFileSystem
 
-from cas.drafts.reading import PROTOCOL, ReadingDraft, strip_protocol
+from cas.drafts.reading import PROTOCOL, strip_protocol
 from cas.errors import ErrorCode, NotFoundError
 
-_RUNNING: weakref.WeakValueDictionary[str, ReadingDraft] = weakref.WeakValueDictionary()
+
+class Running(Protocol):
+    """A draft that runs: told of forks, so that a child can take part."""
+
+    def begin_fork(self) -> None:
+        """Let nobody act on it until the fork is over."""
+
+    def end_fork(self, *, in_child: bool) -> None:
+        """Go on."""
+
+
+_RUNNING: weakref.WeakValueDictionary[str, Running] = weakref.WeakValueDictionary()
 
 
 class DraftLink(AbstractFileSystem):  # type: ignore[misc] # fsspec has no types
@@ -35,7 +47,8 @@ class DraftLink(AbstractFileSystem):  # type: ignore[misc] # fsspec has no types
             raise NotFoundError(
                 f"there is no draft {draft!r} in this process",
                 code=ErrorCode.PATH_NOT_FOUND,
-                hint="a draft can be reached by its URL until it is committed, where it was made",
+                hint="a draft can be reached by its URL until it is committed, in the process that "
+                "made it and those that it was handed to",
             )
         return found
 
@@ -48,7 +61,7 @@ class DraftLink(AbstractFileSystem):  # type: ignore[misc] # fsspec has no types
         return {"draft": path.removeprefix(f"{PROTOCOL}://").partition("/")[0]}
 
 
-def announce(name: str, draft: ReadingDraft) -> None:
+def announce(name: str, draft: Running) -> None:
     """Let a draft be found by its id."""
     fsspec.register_implementation(PROTOCOL, DraftLink, clobber=True)
     _RUNNING[name] = draft
@@ -57,3 +70,26 @@ def announce(name: str, draft: ReadingDraft) -> None:
 def withdraw(name: str) -> None:
     """Let a draft no longer be found."""
     _RUNNING.pop(name, None)
+
+
+def find_running(name: str) -> Running | None:
+    """Return the draft of that id, if it runs here."""
+    return _RUNNING.get(name)
+
+
+def _begin_fork() -> None:
+    for draft in list(_RUNNING.values()):
+        draft.begin_fork()
+
+
+def _end_fork(*, in_child: bool) -> None:
+    for draft in list(_RUNNING.values()):
+        draft.end_fork(in_child=in_child)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_begin_fork,
+        after_in_parent=lambda: _end_fork(in_child=False),
+        after_in_child=lambda: _end_fork(in_child=True),
+    )

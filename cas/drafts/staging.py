@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cas.environment import ensure_private_dir, random_bytes
-from cas.errors import ErrorCode, InvalidInputError
+from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 from cas.model.entry import EntryKind
 from cas.operations.draft_edits import LocalEntry
 from cas.transfer.locks import lock_alone, lock_shared
@@ -30,58 +30,98 @@ _NAME = re.compile("[0-9a-f]{16}")
 
 
 class Staging:
-    """The files of one draft. Thread-safe.
+    """The files of one draft. Thread-safe; each process that takes part has one of its own.
 
     Attributes:
-        id: the name of its folder.
+        folder: where they lie.
     """
 
-    def __init__(self, state_dir: Path | None) -> None:
-        """Make the folder; where there is no local state, below that of temporary files."""
-        top = _top(state_dir)
-        if top.is_symlink():
-            # Others may write to the folder of temporary files, and what is found there is removed.
-            raise InvalidInputError(
-                f"{top} is a link", code=ErrorCode.INVALID_CONFIG, hint="remove it, or set CAS_HOME"
-            )
-        ensure_private_dir(top)
-        _remove_leftovers(top)
-        self.id, self._path, self._descriptor = _make(top)
+    def __init__(self, folder: Path, descriptor: int) -> None:
+        """Use `make_staging` or `join_staging`."""
+        self.folder = folder
+        self._descriptor = descriptor
         self._lock = threading.Lock()
+        self._prefix = random_bytes(4).hex()
         self._count = 0
         self._held: Counter[bytes] = Counter()
+
+    @property
+    def id(self) -> str:
+        """The name of the folder."""
+        return self.folder.name
 
     def new_file(self) -> Path:
         """Return the path of a file that is not there yet."""
         with self._lock:
             number = self._count
             self._count += 1
-        folder = self._path / f"{number // _FILES_IN_FOLDER:04}"
+        folder = self.folder / f"{self._prefix}-{number // _FILES_IN_FOLDER:04}"
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder / f"{number % _FILES_IN_FOLDER:04}"
+
+    def begin_child(self) -> None:
+        """Begin anew in a forked child, beside the parent."""
+        self._lock = threading.Lock()
+        self._prefix = random_bytes(4).hex()
+        self._count = 0
 
     def hold(self, entry: LocalEntry) -> None:
         """Note that one more path has a file."""
         with self._lock:
             self._held[entry.local] += 1
 
-    def drop(self, entry: LocalEntry) -> None:
-        """Note that one path less has a file; one that was written here goes with the last."""
+    def drop(self, entry: LocalEntry, *, keep: bool) -> None:
+        """Note that one path less has a file; one that was written here goes with the last, unless
+        another process has it to `keep`.
+        """
         with self._lock:
             self._held[entry.local] -= 1
             if self._held[entry.local] > 0:
                 return
             del self._held[entry.local]
-        if entry.local.startswith(os.fsencode(self._path)):
+        if not keep and entry.local.startswith(os.fsencode(self.folder) + b"/"):
             with suppress(OSError):
                 Path(os.fsdecode(entry.local)).unlink()
 
     def close(self) -> None:
         """Remove all of it. Twice is fine."""
-        shutil.rmtree(self._path, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def make_staging(state_dir: Path | None) -> Staging:
+    """Make a folder for a draft; where there is no local state, below that of temporary files.
+
+    Raises:
+        InvalidInputError: the folder is not this user's alone.
+    """
+    top = _top(state_dir)
+    if top.is_symlink():
+        # Others may write to the folder of temporary files, and what is found there is removed.
+        raise InvalidInputError(
+            f"{top} is a link", code=ErrorCode.INVALID_CONFIG, hint="remove it, or set CAS_HOME"
+        )
+    ensure_private_dir(top)
+    _remove_leftovers(top)
+    return Staging(*_make(top))
+
+
+def join_staging(folder: Path) -> Staging:
+    """Take part in the draft of another process.
+
+    Raises:
+        NotFoundError: it is committed or discarded.
+    """
+    descriptor = _open_folder(folder)
+    if descriptor < 0:
+        raise NotFoundError(
+            "the draft is closed: the process that made it committed or discarded it",
+            code=ErrorCode.PATH_NOT_FOUND,
+        )
+    lock_shared(descriptor)
+    return Staging(folder, descriptor)
 
 
 def local_entry(path: Path) -> LocalEntry:
@@ -109,18 +149,17 @@ def _top(state_dir: Path | None) -> Path:
     return Path(tempfile.gettempdir()) / f"cas-{FOLDER}-{user}"
 
 
-def _make(top: Path) -> tuple[str, Path, int]:
+def _make(top: Path) -> tuple[Path, int]:
     """Make a folder and lock it; whoever cleans up may be faster than the lock."""
     for attempt in range(ATTEMPTS):
-        name = random_bytes(8).hex()
-        path = top / name
+        path = top / random_bytes(8).hex()
         path.mkdir(mode=0o700)
         descriptor = _open_folder(path)
         if descriptor < 0:
-            return name, path, descriptor
+            return path, descriptor
         is_locked = lock_shared(descriptor)
         if path.is_dir() and (is_locked or attempt + 1 == ATTEMPTS):
-            return name, path, descriptor
+            return path, descriptor
         os.close(descriptor)
         shutil.rmtree(path, ignore_errors=True)
     raise InvalidInputError(

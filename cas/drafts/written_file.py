@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class WrittenFile(io.BufferedRandom):
         self._local = local
         self._land = land
         self._autocommit = autocommit
+        # A forked child has what its parent writes, but it is not the child's to land or throw away.
+        self._opened_in = os.getpid()
         self.is_settled = False
         self.path = path
 
@@ -32,7 +35,7 @@ class WrittenFile(io.BufferedRandom):
         if self.closed:
             return
         super().close()
-        if self._autocommit:
+        if self._autocommit and self._opened_in == os.getpid():
             self.commit()
 
     def commit(self) -> None:
@@ -48,7 +51,8 @@ class WrittenFile(io.BufferedRandom):
         """Throw it away."""
         self._autocommit, self.is_settled = False, True
         self.close()
-        self._local.unlink(missing_ok=True)
+        if self._opened_in == os.getpid():
+            self._local.unlink(missing_ok=True)
 
     def __del__(self) -> None:
         # What nobody closed is not meant to be kept: nobody said that it is whole.

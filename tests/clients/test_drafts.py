@@ -109,3 +109,32 @@ def test_torch_saves_and_loads_checkpoints(store, options, monkeypatch):
         assert loaded["step"] == 7
         assert torch.equal(loaded["weight"], state["weight"])
         assert torch.equal(loaded["bias"], state["bias"])
+
+
+def _save_part(rank, draft, address):
+    """Save a checkpoint as one of two ranks do."""
+    import torch
+    import torch.distributed as dist
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint._fsspec_filesystem import FsspecWriter
+
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    state = {f"rank-{rank}": torch.full((1000,), float(rank)), "both": torch.arange(1000.0)}
+    dcp.save(state, storage_writer=FsspecWriter(f"{draft.url}/step"))
+    dist.destroy_process_group()
+
+
+def test_ranks_save_a_distributed_checkpoint_into_one_draft(store, options, tmp_path):
+    """Each is a process of its own, which was handed the draft."""
+    torch = pytest.importorskip("torch")
+    dcp = pytest.importorskip("torch.distributed.checkpoint")
+    fsspec_dcp = pytest.importorskip("torch.distributed.checkpoint._fsspec_filesystem")
+
+    with store.draft("ranks") as draft:
+        torch.multiprocessing.spawn(_save_part, (draft, f"file://{tmp_path}/meeting"), nprocs=2)
+
+    loaded = {f"rank-{rank}": torch.zeros(1000) for rank in range(2)} | {"both": torch.zeros(1000)}
+    reader = fsspec_dcp.FsspecReader("cas://ranks@v0/step", **options)
+    dcp.load(loaded, storage_reader=reader, no_dist=True)
+    assert loaded["rank-1"].tolist() == [1.0] * 1000
+    assert torch.equal(loaded["both"], torch.arange(1000.0))

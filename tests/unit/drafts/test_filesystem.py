@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
 from datetime import UTC, datetime
 
@@ -211,24 +210,6 @@ def test_threads_write_side_by_side(store):
 
     assert len(draft.version) == 160
     assert all(draft.version.read(f"{n}/7") == bytes([n]) * 1000 for n in range(8))
-
-
-def test_other_processes_are_refused(draft):
-    """A pickle, and a forked child, whose files the parent would never see."""
-    import pickle
-
-    with pytest.raises(cas.UnsupportedError, match="process that made it"):
-        pickle.dumps(draft)
-    child = os.fork()
-    if child == 0:
-        try:
-            draft.pipe("from the child", b"")
-        except cas.UnsupportedError:
-            os._exit(7)
-        os._exit(0)
-
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    assert draft.find("") == ALL
 
 
 def test_an_open_file_that_nobody_closes_is_not_kept(draft):
