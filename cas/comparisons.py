@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cas.errors import ErrorCode, InvalidInputError
 from cas.model.names import Ref
 from cas.objects.parts import StoreParts
 from cas.operations.pinned import pin_version
@@ -24,17 +26,19 @@ class Comparisons:
 
     _parts: StoreParts
 
-    def diff(self, old: str, new: str, *, renames: bool = True) -> Diff:
-        """Compare two versions, reading only the pages that differ.
+    def diff(self, old: str, new: str, *, path: str = "", renames: bool = True) -> Diff:
+        """Compare two versions, or what is at or below a path in them, reading only the pages that
+        differ.
 
         Raises:
-            NotFoundError: there is no such version.
+            NotFoundError: there is no such version, or neither has such a path.
+            InvalidInputError: the references name different paths.
         """
         from cas.operations.diff import diff_versions
+        from cas.operations.pin_sides import pin_sides
 
-        before = pin_version(self._parts, Ref.parse(old))
-        after = pin_version(self._parts, Ref.parse(new))
-        return diff_versions(before, after, renames=renames)
+        sides = pin_sides(self._parts, old, new, path)
+        return diff_versions(sides.old, sides.new, sides.path, renames=renames)
 
     def diff_tensors(
         self, old: str, new: str, *, path: str = "", renames: bool = True
@@ -43,46 +47,58 @@ class Comparisons:
         only what differs.
 
         Raises:
-            NotFoundError: there is no such version.
+            NotFoundError: there is no such version, or neither has such a path.
+            InvalidInputError: the references name different paths.
             CorruptionError: the store has other bytes than it must.
         """
         from cas.operations.diff_tensors import diff_version_tensors
+        from cas.operations.pin_sides import pin_sides
 
-        before = pin_version(self._parts, Ref.parse(old))
-        after = pin_version(self._parts, Ref.parse(new))
-        return diff_version_tensors(self._parts, before, after, path, renames=renames)
+        sides = pin_sides(self._parts, old, new, path)
+        return diff_version_tensors(self._parts, sides.old, sides.new, sides.path, renames=renames)
 
     def diff_folder_tensors(self, old: str, folder: PathLike, *, path: str = "") -> TensorDiff:
         """Compare the tensors of a version with those of a local folder, which is the new side.
 
         Raises:
             NotFoundError: there is no such version or folder.
+            InvalidInputError: the reference names a path.
             UnsupportedError: the folder is a URL.
         """
         from cas.operations.diff_tensors import diff_folder_tensors
 
-        pinned = pin_version(self._parts, Ref.parse(old))
+        ref = Ref.parse(old)
+        if ref.path:
+            raise InvalidInputError(
+                f"{old} names a path of one side only",
+                code=ErrorCode.INVALID_OPTION,
+                hint=f"cas diff --tensors {replace(ref, path='')} FOLDER {ref.path}",
+            )
+        pinned = pin_version(self._parts, ref)
         return diff_folder_tensors(self._parts, pinned, os.fspath(folder), path)
 
     def diff_rows(self, old: str, new: str, options: RowsOptions | None = None) -> RowsDiff:
         """Compare the tables of two versions row by row: Parquet, CSV and lines of JSON.
 
+        A path in both references limits it to what is there.
+
         Only files that differ are read. A table that cannot be compared, because its key is not
         unique or it is no table after all, is among the `failures`. Needs the extra `rows`.
 
         Raises:
-            NotFoundError: there is no such version.
-            InvalidInputError: an option is not allowed.
+            NotFoundError: there is no such version, or neither has such a path.
+            InvalidInputError: an option is not allowed, or the references name different paths.
             UnsupportedError: DuckDB is not installed.
             CorruptionError: the store has other bytes than it must.
             BackendError: the storage failed.
         """
+        from cas.operations.pin_sides import pin_sides
         from cas.tables.diff_rows import diff_rows
         from cas.tables.outcomes import RowsOptions
 
-        before = pin_version(self._parts, Ref.parse(old))
-        after = pin_version(self._parts, Ref.parse(new))
-        return diff_rows(self._parts, before, after, options or RowsOptions())
+        options = options or RowsOptions()
+        sides = pin_sides(self._parts, old, new, options.path)
+        return diff_rows(self._parts, sides.old, sides.new, replace(options, path=sides.path))
 
     def diff_folder(
         self,
@@ -92,18 +108,18 @@ class Comparisons:
         exclude: Sequence[str] = (),
         source_options: Mapping[str, Any] | None = None,
     ) -> Diff:
-        """Compare a version with a local folder, which counts as the new side.
+        """Compare a version, or what is below a path of it, with a local folder, which counts as the
+        new side.
 
         Or with what lies behind a URL such as `s3://bucket/raw`; `source_options` are for its
         driver.
 
         Raises:
-            NotFoundError: there is no such version or folder.
+            NotFoundError: there is no such version, path or folder.
             IncompleteError: some files cannot be read.
         """
-        from cas.operations.compare_folder import diff_folder
+        from cas.operations.compare_folder import FolderOptions, diff_folder
 
-        pinned, path = pin_version(self._parts, Ref.parse(old)), os.fspath(folder)
-        return diff_folder(
-            self._parts, pinned, path, exclude=exclude, source_options=source_options
-        )
+        ref = Ref.parse(old)
+        options = FolderOptions(path=ref.path, exclude=exclude, source_options=source_options or {})
+        return diff_folder(self._parts, pin_version(self._parts, ref), os.fspath(folder), options)

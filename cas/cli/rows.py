@@ -33,6 +33,7 @@ class AskedRows:
 
     old: str
     new: str
+    path: str
     keys: tuple[str, ...]
     limit: int
     renames: bool
@@ -59,7 +60,9 @@ def compare_rows(cli: Invocation, asked: AskedRows, style: Mapping[str, bool]) -
         raise click.UsageError("--rows compares two versions: put the folder first", context)
     from cas.tables.outcomes import RowsOptions  # what `cas --help` need not load
 
-    options = RowsOptions(keys=asked.keys, examples=asked.limit, renames=asked.renames)
+    options = RowsOptions(
+        path=asked.path, keys=asked.keys, examples=asked.limit, renames=asked.renames
+    )
     with cli.open_store() as store:
         diff = store.diff_rows(asked.old, asked.new, options)
     if cli.console.as_json:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from blake3 import blake3
 from cas.backend.open import is_remote_url, local_path
 from cas.errors import ErrorCode, IncompleteError, NotFoundError
 from cas.format.manifest import Page
-from cas.model.entry import Entry, EntryKind, path_to_text
+from cas.model.entry import Entry, EntryKind, path_to_bytes, path_to_text
 from cas.model.ids import FileHash
 from cas.objects.parts import StoreParts
 from cas.operations.diff import Diff, compare_entries
@@ -34,34 +34,39 @@ HASH_BATCH = 64
 Hasher = Callable[[Sequence[int]], Mapping[int, bytes]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderOptions:
+    """How a version is compared with a folder.
+
+    Attributes:
+        path: of the version; what is below it is compared.
+        exclude: patterns of what is left out of the new side.
+        source_options: for the driver of a URL, as `PutOptions.source_options`.
+        renames: tell files that only moved.
+    """
+
+    path: str = ""
+    exclude: Sequence[str] = ()
+    source_options: Mapping[str, Any] = field(default_factory=dict)
+    renames: bool = True
+
+
 def diff_folder(
-    parts: StoreParts,
-    version: PinnedVersion,
-    folder: str,
-    *,
-    exclude: Sequence[str] = (),
-    source_options: Mapping[str, Any] | None = None,
-    renames: bool = True,
+    parts: StoreParts, version: PinnedVersion, folder: str, options: FolderOptions | None = None
 ) -> Diff:
     """Compare a version (old) with a local folder or file, or what lies behind a URL (new).
 
     Files that the journal knows to be unchanged, or whose size differs, are not read. Objects have
     no executable bit, and there are no links and empty folders among them: those are not compared.
 
-    Args:
-        parts: of the store of the version.
-        version: the old side.
-        folder: a path, or the URL of an object or prefix.
-        exclude: patterns of what is left out of the new side.
-        source_options: for the driver of a URL, as `PutOptions.source_options`.
-        renames: tell files that only moved.
-
     Raises:
-        NotFoundError: there is no such folder.
+        NotFoundError: there is no such folder, or path of the version.
         IncompleteError: some files cannot be read.
         BackendError: what lies behind the URL cannot be listed or read.
     """
-    old = list(version.pages.iter_entries())
+    options = options or FolderOptions()
+    renames = options.renames
+    old = _entries_below(version, options.path)
     with ExitStack() as open_things:
         tree: LocalTree
         hasher: Hasher
@@ -69,13 +74,13 @@ def diff_folder(
             # fsspec takes 0.1 s to import, which local folders need not spend.
             from cas.backend.places import open_place
 
-            place = open_place(folder, source_options or {}, parts.tally(folder, "source"))
+            place = open_place(folder, options.source_options, parts.tally(folder, "source"))
             open_things.callback(place.close)
-            tree = remote_tree = scan_places([place], exclude=exclude)
+            tree = remote_tree = scan_places([place], exclude=options.exclude)
             hasher = partial(hash_objects, remote_tree, memory_bytes=parts.memory_bytes)
             old = [replace(one, executable=False) for one in old if one.kind is EntryKind.FILE]
         else:
-            tree = _scan_folder(local_path(folder), exclude)
+            tree = _scan_folder(local_path(folder), options.exclude)
             hasher = partial(_hash_files, tree, jobs=parts.jobs)
         if tree.problems:
             raise IncompleteError(
@@ -85,6 +90,23 @@ def diff_folder(
         known.update(hasher(_rows_to_hash(tree, known, old, renames=renames)))
     new = (_entry(tree, row, known.get(row)) for row in range(len(tree)))
     return compare_entries(old, new, renames=renames)
+
+
+def _entries_below(version: PinnedVersion, path: str) -> list[Entry]:
+    """Return the entries below a path, by their paths from there; of a file by its name."""
+    if not path:
+        return list(version.pages.iter_entries())
+    above = f"{path.rpartition('/')[0]}/".lstrip("/")
+    found = list(version.pages.iter_entries(path_to_bytes(path)))
+    if not found:
+        ref = f"{version.record.artifact}:v{version.record.number}"
+        raise NotFoundError(
+            f"{ref} has no {path!r}",
+            code=ErrorCode.PATH_NOT_FOUND,
+            hint=f"cas ls {ref} lists what it has",
+        )
+    cut = above if found[0].path == path else f"{path}/"
+    return [replace(one, path=one.path.removeprefix(cut)) for one in found]
 
 
 def _scan_folder(folder: str, exclude: Sequence[str]) -> LocalTree:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from cas.format.manifest import Page, page_entry
-from cas.model.entry import Entry, EntryKind
+from cas.format.manifest import Page, Root, find_page, page_entry
+from cas.model.entry import Entry, EntryKind, path_to_bytes
+from cas.operations.list_folder import pages_below
 from cas.operations.pinned import PinnedVersion
 from cas.operations.version_pages import VersionPages
 
@@ -74,12 +75,21 @@ class Diff:
         return show_or_nothing(lambda: diff_card(self))
 
 
-def diff_versions(old: PinnedVersion, new: PinnedVersion, *, renames: bool = True) -> Diff:
-    """Compare two versions, reading only the pages that they do not share."""
-    old_pages, new_pages, read = _unshared(old.pages, new.pages)
-    return compare_entries(
-        _entries(old_pages), _entries(new_pages), renames=renames, pages_read=read
-    )
+def diff_versions(
+    old: PinnedVersion, new: PinnedVersion, path: str = "", *, renames: bool = True
+) -> Diff:
+    """Compare two versions, reading only the pages that they do not share.
+
+    Args:
+        old: the one side.
+        new: the other.
+        path: only what is at or below it counts.
+        renames: tell files that only moved.
+    """
+    prefix = path_to_bytes(path)
+    old_pages, new_pages, read = _unshared(old.pages, new.pages, prefix)
+    sides = (_entries(pages, prefix) for pages in (old_pages, new_pages))
+    return compare_entries(*sides, renames=renames, pages_read=read)
 
 
 def compare_entries(
@@ -110,13 +120,15 @@ def compare_entries(
     )
 
 
-def _unshared(old: VersionPages, new: VersionPages) -> tuple[Iterator[Page], Iterator[Page], int]:
+def _unshared(
+    old: VersionPages, new: VersionPages, prefix: bytes
+) -> tuple[Iterator[Page], Iterator[Page], int]:
     old_root, new_root = old.root, new.root
     old_ids = [row.tobytes() for row in old_root.page_ids]
     new_ids = [row.tobytes() for row in new_root.page_ids]
     shared = set(old_ids) & set(new_ids)
-    old_rows = [row for row, page_id in enumerate(old_ids) if page_id not in shared]
-    new_rows = [row for row, page_id in enumerate(new_ids) if page_id not in shared]
+    old_rows = [row for row in _pages_at(old_root, prefix) if old_ids[row] not in shared]
+    new_rows = [row for row in _pages_at(new_root, prefix) if new_ids[row] not in shared]
     return (
         (old.page(row) for row in old_rows),
         (new.page(row) for row in new_rows),
@@ -124,10 +136,18 @@ def _unshared(old: VersionPages, new: VersionPages) -> tuple[Iterator[Page], Ite
     )
 
 
-def _entries(pages: Iterator[Page]) -> Iterator[Entry]:
+def _pages_at(root: Root, path: bytes) -> list[int]:
+    below = pages_below(root, path)
+    itself = find_page(root, path) if path else -1
+    return sorted({*below, itself} - {-1})
+
+
+def _entries(pages: Iterator[Page], prefix: bytes) -> Iterator[Entry]:
+    below = prefix + b"/"
     for page in pages:
-        for row in range(len(page.paths)):
-            yield page_entry(page, row)
+        for row, path in enumerate(page.paths):
+            if not prefix or path == prefix or path.startswith(below):
+                yield page_entry(page, row)
 
 
 def _pairs(

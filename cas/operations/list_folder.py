@@ -62,6 +62,14 @@ def is_folder(pages: VersionPages, path: bytes) -> bool:
     return not path or next(iter_children(pages, path), None) is not None
 
 
+def pages_below(root: Root, folder: bytes) -> range:
+    """Return the rows of the pages that may hold what lies below a folder; all for an empty path."""
+    if not folder:
+        return range(len(root.page_ids))
+    first = max(0, find_page(root, folder + b"/"))
+    return range(first, find_page(root, folder + _AFTER_SLASH) + 1)
+
+
 def _iter_paths(
     pages: VersionPages, prefix: bytes, depth: int
 ) -> Iterator[tuple[Page | None, list[bytes]]]:
@@ -69,7 +77,7 @@ def _iter_paths(
     only what lies too deep, no page, and its first path, which the root has.
     """
     root = pages.root
-    numbers = _pages_below(root, prefix)
+    numbers = pages_below(root, prefix.removesuffix(b"/"))
     passed = {number for number in numbers if _lies_deeper(root, number, prefix, depth)}
     read = pages.iter_numbered([number for number in numbers if number not in passed])
     for number in numbers:
@@ -78,13 +86,6 @@ def _iter_paths(
         else:
             page = next(read)
             yield page, page.paths
-
-
-def _pages_below(root: Root, prefix: bytes) -> range:
-    first = max(0, find_page(root, prefix))
-    if not prefix:
-        return range(first, len(root.page_ids))
-    return range(first, find_page(root, prefix[:-1] + _AFTER_SLASH) + 1)
 
 
 def _lies_deeper(root: Root, number: int, prefix: bytes, depth: int) -> bool:

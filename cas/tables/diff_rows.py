@@ -32,7 +32,7 @@ def diff_rows(
         raise InvalidInputError("examples must not be negative", code=ErrorCode.INVALID_OPTION)
     tables, failures, others = [], [], 0
     with open_database(options.memory_bytes) as database:
-        for change in diff_versions(old, new, renames=options.renames).changes:
+        for change in diff_versions(old, new, options.path, renames=options.renames).changes:
             kind = kind_of(change.path) if change.entry_kind is EntryKind.FILE else None
             if kind is None:
                 others += 1

@@ -20,12 +20,14 @@ class RowsOptions:
     Attributes:
         keys: the columns that tell rows apart; without any, rows are only counted as there or not.
         examples: how many rows of each kind are shown of a table.
+        path: of both versions; what is at or below it is compared.
         renames: a file that only moved is one table that did not change.
         memory_bytes: what the database takes at most; beyond that it writes temporary files.
     """
 
     keys: tuple[str, ...] = ()
     examples: int = 10
+    path: str = ""
     renames: bool = True
     memory_bytes: int = GIB
 

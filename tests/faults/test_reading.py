@@ -16,7 +16,7 @@ from cas.model.ids import SessionId
 from cas.model.names import ArtifactName
 from cas.objects.manifests import assemble_manifest, located_columns, write_meta_blob
 from cas.objects.versions import add_move
-from cas.operations.compare_folder import diff_folder
+from cas.operations.compare_folder import FolderOptions, diff_folder
 from cas.operations.init import init_store
 from cas.operations.version_pages import VersionPages
 from cas.testing.trees import read_tree
@@ -228,7 +228,10 @@ def test_pages_are_followed_by_whoever_reads_them(scene, first, elsewhere, act):
         assert version["tiny"].size == 1
     else:
         difference = diff_folder(
-            version._store.parts, version._pinned, str(scene.source(first)), renames=False
+            version._store.parts,
+            version._pinned,
+            str(scene.source(first)),
+            FolderOptions(renames=False),
         )
         assert difference.is_empty
 

@@ -20,6 +20,7 @@ ENTRY_KEYS = {"path", "kind", "size", "executable", "hash", "target"}
 USAGE_KEYS = {
     "logical_bytes", "unique_bytes", "stored_bytes", "exclusive_bytes", "versions", "store_bytes",
     "blobs", "shared_bytes", "freed_bytes", "repack_bytes", "artifacts", "unneeded_bytes",
+    "damaged",
 }  # fmt: skip
 CHANGE_KEYS = {"path", "old_path", "kind", "old_size", "new_size", "entry_kind"}
 SUMMARY_KEYS = {

@@ -111,13 +111,6 @@ def test_other_styles_hold_for_tensors_too(cas):
     assert "| Not told | <code>c.pt</code>" in markdown
 
 
-def test_a_third_word_needs_the_option(cas):
-    """Rather than to be ignored."""
-    refused = cas("diff", "m:v0", "m:v1", "deep", code=2)
-
-    assert "--tensors" in refused.err
-
-
 def test_tensors_on_a_server_cost_their_ranges(ministack, tmp_path):
     """One of a model costs a few requests and its bytes, and so does the diff of one that changed."""
     place = ministack.new_place()

@@ -26,9 +26,9 @@ cas diff prices:v3 prices --rows --key id
 
 @verb("diff", examples=EXAMPLES, exit_codes=(*WITH_STORE, 9))
 @click.argument("old", metavar="REF")
-@click.argument("new", metavar="REF|PATH|URL")
+@click.argument("new", metavar="REF|FOLDER|URL")
 @click.argument("path", metavar="[PATH]", required=False, default="")
-@click.option("--tensors", is_flag=True, help="Compare tensors, at or below PATH of both sides.")
+@click.option("--tensors", is_flag=True, help="Compare tensors: safetensors, .npy, .npz, GGUF.")
 @click.option("--stat", is_flag=True, help="Only the summary.")
 @click.option("--name-only", is_flag=True, help="Only the paths.")
 @click.option("--name-status", is_flag=True, help="Only letters and paths, between tabs.")
@@ -57,7 +57,8 @@ def command(
     source_option: tuple[str, ...],
     **asked: Any,
 ) -> int:
-    """Show which files differ between REF and another REF, a local folder PATH or a URL.
+    """Show which files differ between REF and another REF, a local folder or a URL; of two versions
+    only what is at or below PATH.
 
     A bare word is a folder if there is one of that name; NAME:latest is the artifact. Behind a URL
     there are no links, empty folders and executable bits, so they are not compared.
@@ -71,18 +72,18 @@ def command(
     renames, rows = not asked.pop("no_renames"), asked.pop("rows")
     keys, limit = as_keys(asked.pop("key")), asked.pop("limit")
     tensors = asked.pop("tensors")
-    _check_together(path, keys, tensors=tensors, rows=rows)
+    _check_together(path if is_folder_argument(new) else "", keys, tensors=tensors, rows=rows)
     if tensors:
         return _diff_tensors(cli, path, DiffStyle(old=old, new=new, **asked), renames=renames)
     if rows:
-        wanted = AskedRows(old=old, new=new, keys=keys, limit=limit, renames=renames)
+        wanted = AskedRows(old=old, new=new, path=path, keys=keys, limit=limit, renames=renames)
         return compare_rows(cli, wanted, asked)
     options = merge_metadata(source_option, "--source-option")
     with cli.open_store() as store:
         if is_folder_argument(new):
             diff = store.diff_folder(old, new, source_options=options)
         else:
-            diff = store.diff(old, new, renames=renames)
+            diff = store.diff(old, new, path=path, renames=renames)
     from cas.settings import redact  # 10 ms that `cas --help` need not spend
 
     return show_diff(cli.console, diff, DiffStyle(old=old, new=redact(new), **asked))
@@ -93,7 +94,9 @@ def _check_together(path: str, keys: tuple[str, ...], *, tensors: bool, rows: bo
     if tensors and rows:
         raise click.UsageError("--tensors and --rows do not go together", context)
     if path and not tensors:
-        raise click.UsageError(f"{path!r}: a third word goes with --tensors", context)
+        raise click.UsageError(
+            f"{path!r} is for two versions; a folder is compared with REF/{path}", context
+        )
     if keys and not rows:
         raise click.UsageError("--key is for --rows", context)
 
