@@ -1,1 +1,1 @@
-"""What the filesystems of fsspec that we offer share: errors, and ranges of many files."""
+"""What the filesystems of fsspec that we offer share: errors, ranges of many files, downloads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,16 +14,18 @@ from typing import Any
 
 from blake3 import blake3
 from fsspec import AbstractFileSystem
+from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import stringify_path
 
+from cas.as_files.downloads import find_pairs, get_chosen, tell_files
 from cas.as_files.failures import as_os_errors, is_a_folder
 from cas.as_files.many_ranges import AskedRange, read_many
 from cas.drafts.base_tree import BaseFile
 from cas.drafts.details import Details, describe, link_target
 from cas.drafts.draft_tree import DraftTree, Folder, Held
 from cas.drafts.paths import not_in_draft
-from cas.errors import CasError, ErrorCode, InvalidInputError
+from cas.errors import CasError, ErrorCode, InvalidInputError, NotFoundError
 from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.objects.parts import StoreParts
 from cas.operations.draft_edits import LocalEntry
@@ -232,11 +235,59 @@ class ReadingDraft(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
                     raise answer
         return answers
 
-    def get(self, rpath: Any, lpath: Any, recursive: bool = False, **kwargs: Any) -> None:
-        """Copy files to local paths; a folder goes into a folder that is there, under its name."""
+    def get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Callback = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy files to local paths, those of the base by one plan, as `cas get` does; a folder goes
+        into a folder that is there, under its name.
+
+        Raises:
+            MissingPathError: there is nothing of that name.
+            ObstructedError: a folder is where a file should go, or the other way round.
+        """
         if recursive and is_top_folder(rpath) and LocalFileSystem().isdir(lpath):
             rpath, lpath = rpath + "/", f"{os.fspath(lpath).rstrip('/')}/{rpath}"
-        super().get(rpath, lpath, recursive=recursive, **kwargs)
+        pairs = find_pairs(self, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
+        callback.set_size(len(pairs))
+        planned = []
+        for source, target in pairs:
+            held = self._get_one(self._at(source), Path(target).absolute())
+            if held is not None:
+                planned.append((path_to_text(held.path), str(Path(target).absolute())))
+        callback.absolute_update(len(pairs) - len(planned))
+        version = self.tree.base.version
+        if planned and version is not None:
+            sink = tell_files(callback, len(pairs) - len(planned))
+            get_chosen(self._parts, version, planned, sink)
+
+    def _get_one(self, at: bytes, target: Path) -> BaseFile | None:
+        """Write what is no file of the base to a local path; return what is one."""
+        with as_os_errors():
+            held = self.tree.look(at)
+            if isinstance(held, Folder):
+                target.mkdir(parents=True, exist_ok=True)
+                return None
+            try:
+                file = self._file(at)
+            except (NotFoundError, InvalidInputError):
+                link = None if held is None else link_target(held)
+                if link is None:
+                    raise
+                _link(target, link)  # it leads to no file of this draft
+                return None
+            if isinstance(file, BaseFile):
+                return file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(os.fsdecode(file.local), target)
+            if file.executable:
+                target.chmod(target.stat().st_mode | 0o111)
+            return None
 
     def _open_to_read(self, path: str) -> io.BufferedReader:
         with as_os_errors():
@@ -295,6 +346,13 @@ class ReadingDraft(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
             while len(self._readers) > _CACHED_READERS:
                 self._readers.popitem(last=False)
         return reader
+
+
+def _link(target: Path, link: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_symlink():
+        target.unlink()
+    target.symlink_to(os.fsdecode(link))
 
 
 def is_top_folder(path: object) -> bool:

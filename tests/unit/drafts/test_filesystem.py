@@ -178,6 +178,29 @@ def test_local_files_are_put_and_got(draft, tmp_path):
     assert (tmp_path / "out" / "sub" / "tool").read_bytes() == b"tool"
 
 
+def test_folders_are_got_with_what_is_new_and_what_is_of_the_base(draft, tmp_path):
+    """Files of the base by one plan, links as what they lead to, and links that lead nowhere."""
+    draft.pipe("train/new", b"new")
+    draft.rm("train-2.txt")
+    draft.mv("run.sh", "tools/run.sh")
+    draft.mv("train/a.txt", "train/moved")
+
+    draft.get("", str(tmp_path / "all"), recursive=True)
+    draft.get("train/deep/b.bin", str(tmp_path / "one.bin"))
+
+    got = {
+        str(path.relative_to(tmp_path / "all"))
+        for path in (tmp_path / "all").rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+    assert got == {"link", "tools/run.sh", "train/deep/b.bin", "train/moved", "train/new"}
+    assert (tmp_path / "all" / "link").is_symlink()
+    assert (tmp_path / "all" / "tools" / "run.sh").stat().st_mode & 0o100
+    assert (tmp_path / "all" / "train" / "moved").read_bytes() == b"one 1\n"
+    assert (tmp_path / "all" / "empty").is_dir()
+    assert (tmp_path / "one.bin").read_bytes() == draft.cat("train/deep/b.bin")
+
+
 def test_a_url_leads_to_the_draft_while_it_runs(store):
     """For libraries that take no filesystem; each draft has its own."""
     with store.draft("data") as draft, store.draft("data") as other:
