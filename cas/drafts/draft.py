@@ -81,12 +81,12 @@ class Draft(WritingDraft):
 
     @property
     def id(self) -> str:
-        """Its name in `cas-draft://` URLs."""
+        """Its name in `casdraft://` URLs."""
         return self._staging.id
 
     @property
     def url(self) -> str:
-        """The URL by which libraries of this process find it: `cas-draft://<id>`."""
+        """The URL by which libraries of this process find it: `casdraft://<id>`."""
         return f"{PROTOCOL}://{self.id}"
 
     @property

@@ -1,4 +1,4 @@
-"""`cas-draft://<id>/path`: the drafts of this process by URL, for libraries that take nothing else.
+"""`casdraft://<id>/path`: the drafts of this process by URL, for libraries that take nothing else.
 
 The class is no filesystem: asked for one, it answers with the draft itself.
 """

@@ -32,7 +32,8 @@ from cas.operations.draft_edits import LocalEntry
 from cas.operations.read_file import MAXIMUM_LINKS, open_content, resolve_link
 from cas.transfer.reading import ContentReader, open_buffered
 
-PROTOCOL = "cas-draft"
+# Of letters alone: universal-pathlib takes a scheme with a dash for a path of this machine.
+PROTOCOL = "casdraft"
 # Each keeps up to 8 MiB that it decoded.
 _CACHED_READERS = 8
 

@@ -138,3 +138,73 @@ def test_ranks_save_a_distributed_checkpoint_into_one_draft(store, options, tmp_
     dcp.load(loaded, storage_reader=reader, no_dist=True)
     assert loaded["rank-1"].tolist() == [1.0] * 1000
     assert torch.equal(loaded["both"], torch.arange(1000.0))
+
+
+def test_dask_writes_partitions_from_its_workers(store, options):
+    """Threads of it, all into one draft."""
+    pd = pytest.importorskip("pandas")
+    dd = pytest.importorskip("dask.dataframe")
+
+    with store.draft("parts") as draft:
+        frame = pd.DataFrame({"number": range(100)})
+        dd.from_pandas(frame, npartitions=4).to_parquet(f"{draft.url}/table")
+
+    assert len(draft.version) == 4
+    read = dd.read_parquet("cas://parts@v0/table", storage_options=options)["number"].compute()
+    assert sorted(read) == list(range(100))
+
+
+def test_datasets_saves_to_a_draft(store, options):
+    """And loads what was committed."""
+    datasets = pytest.importorskip("datasets")
+
+    with store.draft("saved") as draft:
+        made = datasets.Dataset.from_dict({"number": list(range(100))})
+        made.save_to_disk(f"{draft.url}/set")
+
+    loaded = datasets.load_from_disk("cas://saved@v0/set", storage_options=options)
+    assert loaded["number"][:] == list(range(100))
+
+
+def test_duckdb_copies_into_a_draft(store):
+    """And queries it before it is committed."""
+    duckdb = pytest.importorskip("duckdb")
+
+    with store.draft("query") as draft:
+        connection = duckdb.connect()
+        connection.register_filesystem(draft)
+        connection.execute(f"COPY (SELECT range AS n FROM range(9)) TO '{draft.url}/n.parquet'")
+        found = connection.execute(f"SELECT sum(n) FROM '{draft.url}/n.parquet'").fetchall()
+
+    assert found == [(36,)]
+    assert draft.version["n.parquet"].size > 0
+
+
+def test_hdf5_is_written_and_changed_in_place(store):
+    """By seeking, in a file opened for both."""
+    h5py = pytest.importorskip("h5py")
+
+    first = store.draft("hdf")
+    with first.open("a.h5", "w+b") as raw, h5py.File(raw, "w") as file:
+        file["x"] = np.arange(1000)
+    first.commit()
+    draft = store.draft("hdf", base="latest")
+    with draft.open("a.h5", "r+b") as raw, h5py.File(raw, "r+") as file:
+        file["x"][7] = 70
+    draft.commit()
+
+    with draft.version.open("a.h5") as raw, h5py.File(raw, "r") as file:
+        assert file["x"][6:9].tolist() == [6, 70, 8]
+
+
+def test_paths_of_universal_pathlib_write(store):
+    """By the URL of the draft."""
+    upath = pytest.importorskip("upath")
+
+    with store.draft("paths") as draft:
+        path = upath.UPath(f"{draft.url}/folder/a.txt")
+        path.parent.mkdir(parents=True)
+        path.write_text("one\n")
+        assert [one.name for one in path.parent.iterdir()] == ["a.txt"]
+
+    assert draft.version.read("folder/a.txt") == b"one\n"
