@@ -250,7 +250,7 @@ class Store(Upkeep, Comparisons):
         filesystem of fsspec for whatever writes to one.
 
         What is committed becomes the next version, as `put` makes it: also if another version was
-        published since. `if_parent=base` lets it fail then.
+        published since. With `if_parent="name:latest"` it fails then.
 
         Args:
             name: the artifact.

@@ -31,9 +31,9 @@ FILE_NAME = "edits.jsonl"
 class EditLog:
     """The file. Not thread-safe."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_new: bool = False) -> None:
         self._path = path
-        self._descriptor = self._open()
+        self._descriptor = self._open(os.O_CREAT if is_new else 0)
         self._position = 0
         self._pending: list[bytes] = []
 
@@ -43,14 +43,13 @@ class EditLog:
         Raises:
             InvalidInputError: the draft is committed or discarded.
         """
+        if self._descriptor < 0:
+            raise _closed()
         self._lock(alone=True)
         try:
             size = os.fstat(self._descriptor)
             if size.st_nlink == 0:
-                raise InvalidInputError(
-                    "this draft is closed: the process that made it committed or discarded it",
-                    code=ErrorCode.INVALID_OPTION,
-                )
+                raise _closed()
             content = os.pread(self._descriptor, size.st_size - self._position, self._position)
             whole = content.rfind(b"\n") + 1
             if whole < len(content):  # whoever wrote it was killed
@@ -81,15 +80,19 @@ class EditLog:
     def reopen(self) -> None:
         """Begin anew in a forked child: a lock on what the parent opened would be the parent's."""
         os.close(self._descriptor)
-        self._descriptor = self._open()
         self._pending.clear()
+        try:
+            self._descriptor = self._open()
+        except OSError:
+            self._descriptor = -1  # it is gone already: the parent is done with the draft
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
-    def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _open(self, how: int = 0) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | how, 0o600)
 
     def _lock(self, *, alone: bool) -> None:
         if sys.platform != "win32":
@@ -122,7 +125,7 @@ class EditLock:
         with self:
             if self._log is not None:
                 return
-            log = EditLog(folder / FILE_NAME)
+            log = EditLog(folder / FILE_NAME, is_new=True)
             log.begin(self._edits)
             for step in self._edits.steps():
                 log.note(step)
@@ -172,6 +175,13 @@ class EditLock:
     def _listen(self, log: EditLog) -> None:
         self._log = log
         self._edits.tell = log.note
+
+
+def _closed() -> InvalidInputError:
+    return InvalidInputError(
+        "this draft is closed: the process that made it committed or discarded it",
+        code=ErrorCode.INVALID_OPTION,
+    )
 
 
 def _encode(step: Step) -> list[Any]:

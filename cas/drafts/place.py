@@ -13,6 +13,7 @@ from cas.model.names import LATEST, ArtifactName, Ref
 from cas.objects.parts import StoreParts
 from cas.operations.outcomes import PutOptions
 from cas.operations.pinned import PinnedVersion, pin_version
+from cas.operations.resolve import resolve_record
 from cas.operations.version_pages import VersionPages
 from cas.version import Version
 
@@ -42,7 +43,7 @@ class DraftPlace:
     def find(
         cls, parts: StoreParts, name: str, base: str | None, options: PutOptions
     ) -> DraftPlace:
-        """Resolve the base, once.
+        """Resolve the base and `if_parent`, once.
 
         Raises:
             NotFoundError: there is no such version.
@@ -55,6 +56,9 @@ class DraftPlace:
                 code=ErrorCode.INVALID_OPTION,
             )
         pinned = _pin_base(parts, artifact, base)
+        if options.if_parent is not None:
+            parent = resolve_record(parts, Ref.parse(options.if_parent)).record
+            options = replace(options, if_parent=f"{parent.artifact}:v{parent.number}")
         if pinned is not None and pinned.record.artifact != artifact:
             record = pinned.record
             ref = f"{record.artifact}:v{record.number}"

@@ -127,6 +127,13 @@ def test_another_version_meanwhile_is_no_obstacle_unless_it_is_said(store):
     with pytest.raises(cas.ConflictError):
         late.commit()
     late.discard()
+    draft_of_latest = store.draft("data", base="latest", if_parent="data:latest")
+    draft_of_latest.pipe("late", b"late")
+    with store.draft("data", base="latest") as faster:
+        faster.pipe("faster", b"faster")
+    with pytest.raises(cas.ConflictError):
+        draft_of_latest.commit()
+    draft_of_latest.discard()
 
     assert (theirs.version.number, draft.version.number) == (1, 2)
     assert "theirs" not in draft.version
