@@ -121,3 +121,15 @@ def test_a_base_that_is_moved_meanwhile_is_followed(truth):
     collect(truth)
 
     assert held(truth, made.ref) == MADE
+
+
+def test_a_version_under_another_name_outlives_its_base(truth):
+    """It shares all of it, the root too; what it shares stays when the base is deleted for good."""
+    made = open_on(truth).draft("other", base="data:v0", options=PLAIN).commit()
+    purge(truth, 0)
+    collect(truth)
+    collect(truth)
+
+    assert held(truth, made.ref) == {path.decode(): one for path, one in BASE.items()}
+    assert made.record.root == open_on(truth).version("other:v0").record.root
+    assert_clean(truth)
