@@ -58,6 +58,13 @@ class Database:
         except duckdb.Error as error:
             if self._files.failure is not None:
                 raise self._files.failure from error
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise InvalidInputError(
+                    f"the table needs more memory, or room in {tempfile.gettempdir()}: "
+                    f"{_describe(error)}",
+                    code=ErrorCode.INVALID_OPTION,
+                    hint="RowsOptions has memory_bytes; TMPDIR names another temporary folder",
+                ) from error
             raise InvalidInputError(_describe(error), code=ErrorCode.INVALID_OPTION) from error
         except RuntimeError as error:
             if str(error) == _INTERRUPTED:

@@ -18,11 +18,12 @@ def compare_as_multisets(pair: TablePair, path: str) -> TableDiff:
     """
     hashed = f"hash({', '.join(pair.names)})"
     both = " UNION ALL ".join(
-        f"SELECT {hashed} AS h, {sign} AS n FROM {pair.select(table)}"
-        for table, sign in ((pair.old, -1), (pair.new, 1))
+        f"SELECT {hashed} AS h, {counted} FROM {pair.select(table)}"
+        for table, counted in ((pair.old, "1 AS o, NULL AS n"), (pair.new, "NULL AS o, 1 AS n"))
     )
     pair.keep(
-        "differing", f"SELECT h, sum(n)::BIGINT AS n FROM ({both}) GROUP BY h HAVING sum(n) <> 0"
+        "differing",
+        f"SELECT h, count(n) - count(o) AS n FROM ({both}) GROUP BY h HAVING count(n) <> count(o)",
     )
     ((added, removed),) = pair.database.ask(
         "SELECT coalesce(sum(n) FILTER (n > 0), 0), coalesce(-sum(n) FILTER (n < 0), 0)"

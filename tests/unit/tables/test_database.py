@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import builtins
 import os
-import signal
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from written_tables import Content, csv_bytes
 
 import cas
-from cas.tables.database import open_database, quote_name, quote_text
+from cas.tables.database import Database, open_database, quote_name, quote_text
 from cas.tables.served_files import ServedFiles
 
 
@@ -88,19 +86,33 @@ def test_a_failure_of_the_storage_stays_what_it_is(database):
         database.ask(f"SELECT * FROM read_csv({url})")
 
 
-def test_ctrl_c_ends_a_query(database):
-    """As it ends whatever else runs."""
-    pressed = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    pressed.start()
+class Refusing:
+    """A connection whose every query fails."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def execute(self, query):
+        raise self._error
+
+
+def test_ctrl_c_stays_what_it_is():
+    """DuckDB makes an error without a class of it."""
+    pytest.importorskip("duckdb")
 
     with pytest.raises(KeyboardInterrupt):
-        database.ask(
-            "SELECT count(*) FROM range(100000) a, range(1000000) b"
-            " WHERE hash(a.range, b.range) % 7 = 3"
-        )
+        Database(Refusing(RuntimeError("Query interrupted")), ServedFiles()).ask("SELECT 1")
 
-    pressed.join()
-    assert database.ask("SELECT 1") == [(1,)]
+
+def test_too_little_memory_is_told_with_what_helps():
+    """It is no fault of the file."""
+    duckdb = pytest.importorskip("duckdb")
+    error = duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate 1 MiB")
+
+    with pytest.raises(cas.InvalidInputError, match="more memory") as caught:
+        Database(Refusing(error), ServedFiles()).ask("SELECT 1")
+
+    assert "memory_bytes" in caught.value.hint
 
 
 def test_what_was_compared_is_let_go(database):
