@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ _THREADS = 4
 _QUERY = re.compile(r"\n\s*LINE \d+: ")
 _URL = re.compile(rf"([Ff]ile )?[\"']?{SCHEME}://\d+[\"']?")
 _LONGEST_REASON = 300
-_INTERRUPTED = "Query interrupted"  # what DuckDB makes of Ctrl-C
 
 
 class Database:
@@ -54,7 +54,7 @@ class Database:
 
         self._files.failure = None
         try:
-            return self._connection.execute(query).fetchall()
+            return self._run(query)
         except duckdb.Error as error:
             if self._files.failure is not None:
                 raise self._files.failure from error
@@ -66,10 +66,16 @@ class Database:
                     hint="RowsOptions has memory_bytes; TMPDIR names another temporary folder",
                 ) from error
             raise InvalidInputError(_describe(error), code=ErrorCode.INVALID_OPTION) from error
-        except RuntimeError as error:
-            if str(error) == _INTERRUPTED:
-                raise KeyboardInterrupt from error
-            raise
+
+    def _run(self, query: str) -> list[tuple[Any, ...]]:
+        """Run a query in another thread: native code hears of no Ctrl-C while it computes."""
+        with ThreadPoolExecutor(1, thread_name_prefix="cas-rows") as pool:
+            found = pool.submit(lambda: self._connection.execute(query).fetchall())
+            try:
+                return found.result()
+            except KeyboardInterrupt:
+                self._connection.interrupt()
+                raise
 
 
 @contextmanager
