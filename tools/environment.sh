@@ -19,10 +19,10 @@ make_environment() {
 }
 
 # install_plain_torch FOLDER: the torch of PyPI brings CUDA along on Linux, gigabytes that no test
-# needs. Where PyTorch's own index cannot be reached, it comes from PyPI with all else.
+# needs. A wheel without it in a folder that pip's setting find-links names is taken instead.
 install_plain_torch() {
-    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --retries 0 --timeout 15 \
-        --index-url https://download.pytorch.org/whl/cpu torch || true
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps torch \
+        2>/dev/null || true
 }
 
 # install_node_servers FOLDER: puts servers that are in no wheel into an environment with a node.
