@@ -117,7 +117,9 @@ class BegunStore:
         from cas.operations.init import open_store  # see above
 
         try:
-            parts = _open_parts(self._backend, open_store(self._backend), self.options)
+            parts = _open_parts(
+                self._backend, self._counter, open_store(self._backend), self.options
+            )
         except BaseException:
             self._backend.close()
             raise
@@ -145,7 +147,7 @@ def open_on(backend: Backend, options: StoreOptions) -> OpenedStore:
     from cas.operations.init import open_store  # see above
 
     counter = RequestCounter(backend)
-    return OpenedStore(_open_parts(counter, open_store(counter), options), counter)
+    return OpenedStore(_open_parts(counter, counter, open_store(counter), options), counter)
 
 
 def _with_retries(backend: Backend, options: StoreOptions) -> RetryingBackend | None:
@@ -214,7 +216,9 @@ def _chunk_cache(backend: Backend, options: StoreOptions) -> ChunkCache | None:
     return ChunkCache(cache.folder, cache.limit_bytes) if cache.limit_bytes else None
 
 
-def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) -> StoreParts:
+def _open_parts(
+    backend: Backend, counter: RequestCounter, config: StoreConfig, options: StoreOptions
+) -> StoreParts:
     from cas.chunking.cutter import Cutter  # see above
     from cas.chunking.profile import ChunkProfile
     from cas.objects.blobs import TableReader
@@ -227,6 +231,7 @@ def _open_parts(backend: Backend, config: StoreConfig, options: StoreOptions) ->
     is_local = backend.capabilities.local
     return StoreParts(
         backend=backend,
+        counter=counter,
         config=config,
         cutter=Cutter(ChunkProfile(config.chunk_average)),
         tables=TableReader(backend, chunks=chunks),

@@ -257,5 +257,8 @@ class _LockFile:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        with suppress(OSError, AttributeError):
+        # Not `suppress`: when the interpreter ends, what a module had imported may be gone.
+        try:
             self.close()
+        except (OSError, AttributeError):
+            pass

@@ -14,7 +14,6 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -93,8 +92,11 @@ class Index:
 
     def __del__(self) -> None:
         # Closed when no thread can be using it any more: its number may be another file's next.
-        with suppress(OSError, AttributeError):
+        # Not `suppress`: when the interpreter ends, what a module had imported may be gone.
+        try:
             os.close(self._descriptor)
+        except (OSError, AttributeError):
+            pass
 
     def is_current(self) -> bool:
         """Tell whether this is the file that its name leads to."""

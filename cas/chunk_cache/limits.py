@@ -77,11 +77,13 @@ def parse_limit(text: str, folder: Path) -> int:
         part = float(share.group(1)) / 100
         if part > 1:
             raise InvalidInputError(
-                f"{text!r} is more than the disk has", code=ErrorCode.INVALID_OPTION
+                f"{text!r} is more than the disk has",
+                code=ErrorCode.INVALID_OPTION,
+                hint="write 100% at most",
             )
         size = int(_disk_bytes(folder) * part)
     else:
-        size = parse_size(text)
+        size = _parse_bytes(text)
     if 0 < size < MINIMUM_BYTES:
         raise InvalidInputError(
             f"a cache of {format_size(size)} is too small",
@@ -89,6 +91,14 @@ def parse_limit(text: str, folder: Path) -> int:
             hint=f"give it {format_size(MINIMUM_BYTES)} or more, or 0 for none",
         )
     return size
+
+
+def _parse_bytes(text: str) -> int:
+    try:
+        return parse_size(text)
+    except InvalidInputError as error:
+        hint = "write 20GB, 10% of the disk, or 0 for none"
+        raise InvalidInputError(str(error), code=error.code, hint=hint) from error
 
 
 def _disk_bytes(folder: Path) -> int:

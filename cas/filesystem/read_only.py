@@ -26,7 +26,7 @@ def refuse(act: str, *paths: object) -> NoReturn:
     raise ReadOnlyError(
         f"cas:// can only be read: {act} {what}".rstrip(),
         code=ErrorCode.UNSUPPORTED_FEATURE,
-        hint="write files to a folder, then cas put FOLDER NAME makes a new version of them",
+        hint="write to a draft, store.draft(NAME), or cas put FOLDER NAME makes a version of files",
     )
 
 

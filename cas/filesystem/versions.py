@@ -66,6 +66,7 @@ class CasFileSystem(ListingFileSystem):
         store: str | os.PathLike[str] | Store | None = None,
         target_protocol: str | None = None,
         target_options: Mapping[str, Any] | None = None,
+        anon: bool | None = None,
         **options: Any,
     ) -> None:
         """Make no request yet: the store is opened when it is first needed.
@@ -77,6 +78,7 @@ class CasFileSystem(ListingFileSystem):
                 store that is open already see `on`.
             target_protocol: see `fo`.
             target_options: credentials, endpoints and the like for the driver of the store.
+            anon: read the store without credentials, where its driver has such an option.
             options: those of fsspec for any filesystem.
 
         Raises:
@@ -89,7 +91,7 @@ class CasFileSystem(ListingFileSystem):
                 code=ErrorCode.INVALID_OPTION,
                 hint="options for the driver of the store go into target_options",
             )
-        self._chosen = choose_store(store, fo, target_protocol, target_options)
+        self._chosen = choose_store(store, fo, target_protocol, target_options, anon)
         super().__init__(PinnedStore(self._chosen.open), **options)
 
     @classmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cas.backend.base import Backend
-from cas.backend.counting import RequestTally
+from cas.backend.counting import RequestCounter, RequestTally
 from cas.backend.open import redact_url
 from cas.chunking.cutter import Cutter
 from cas.environment import Clock, SystemClock
@@ -24,6 +24,7 @@ class StoreParts:
     """What an operation gets instead of the `Store`, so that the facade never closes a cycle.
 
     Attributes:
+        counter: counts what the storage is asked for, below all caches.
         state_dir: where this user's journal lies, or None to keep none.
         jobs: worker threads of a transfer.
         memory_bytes: budget for bytes in flight.
@@ -32,6 +33,7 @@ class StoreParts:
     """
 
     backend: Backend
+    counter: RequestCounter
     config: StoreConfig
     cutter: Cutter
     tables: TableReader

@@ -26,6 +26,7 @@ from cas.model.names import Ref
 from cas.model.progress import Cancel, Progress
 from cas.model.units import format_some
 from cas.objects.parts import StoreParts
+from cas.operations.fetch_meter import FetchMeter
 from cas.operations.gather_seeds import cut_seeds, existing_seeds, scan_seeds
 from cas.operations.get_tally import GetTally
 from cas.operations.holes import HoleList
@@ -88,7 +89,7 @@ def get_selection(
             version.is_digest_pinned if options.verify_files is None else options.verify_files
         ),
     )
-    tally = GetTally()
+    tally = GetTally(FetchMeter(parts.counter))
     holes: HoleList | None = None
     try:
         version.pages.following_moves(lambda: _fill(parts, version, wanted, root, options, tally))
@@ -106,7 +107,7 @@ def get_selection(
         dest=dest,
         files=tally.files,
         size=tally.size,
-        fetched_bytes=tally.fetched_bytes,
+        fetched_bytes=tally.meter.fetched(tally.read_bytes),
         written_bytes=tally.written_bytes,
         copied_bytes=tally.copied_bytes,
         resumed_bytes=tally.resumed_bytes,
@@ -333,6 +334,6 @@ def _report(options: GetOptions, tally: GetTally, download: Download) -> None:
             done_files=tally.unchanged_files + tally.written_files + counts.done_files,
             total_bytes=tally.total_bytes,
             done_bytes=tally.written_bytes + counts.written_bytes,
-            sent_bytes=tally.fetched_bytes + counts.fetched_bytes,
+            sent_bytes=tally.meter.fetched(tally.read_bytes + counts.fetched_bytes),
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cas.operations.fetch_meter import FetchMeter
 from cas.operations.holes import HoleList
 from cas.transfer.arriving import DownloadCounts
 from cas.transfer.tree import SkippedFile
@@ -14,17 +15,19 @@ class GetTally:
     """Counts of one get.
 
     Attributes:
+        meter: tells what of the `read_bytes` of content came from the storage.
         total_files: what there is to do, with what is there already; `total_bytes` is their size.
         files: how many files the version holds below the path; `size` is their size.
         links: links to make last, as (path, where to).
     """
 
+    meter: FetchMeter
     total_files: int = 0
     total_bytes: int = 0
     files: int = 0
     size: int = 0
     unchanged_files: int = 0
-    fetched_bytes: int = 0
+    read_bytes: int = 0
     written_files: int = 0
     written_bytes: int = 0
     copied_bytes: int = 0
@@ -46,6 +49,6 @@ class GetTally:
         """Add what a download did."""
         self.written_files += counts.done_files
         self.written_bytes += counts.done_bytes
-        self.fetched_bytes += counts.fetched_bytes
+        self.read_bytes += counts.fetched_bytes
         self.copied_bytes += counts.copied_bytes
         self.resumed_bytes += counts.resumed_bytes

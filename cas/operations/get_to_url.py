@@ -24,6 +24,7 @@ from cas.model.progress import Cancel, Progress
 from cas.model.units import format_some
 from cas.objects.blobs import TableReader
 from cas.objects.parts import StoreParts
+from cas.operations.fetch_meter import FetchMeter
 from cas.operations.get import get
 from cas.operations.outcomes import GetOptions, GetOutcome
 from cas.operations.pinned import PinnedVersion
@@ -125,9 +126,10 @@ def _get_to_place(
             hint=f"cas ls {ref} lists what it has",
         )
     backend = RequestCounter(parts.backend)
+    meter = FetchMeter(parts.counter)
 
     def report() -> None:
-        _report(options, tally, sender, backend)
+        _report(options, tally, sender, meter.fetched(backend.counts.received_bytes))
 
     with Sender(
         TableReader(backend, chunks=parts.chunks),
@@ -145,7 +147,7 @@ def _get_to_place(
         dest=place.url,
         files=tally.files,
         size=tally.size,
-        fetched_bytes=backend.counts.received_bytes,
+        fetched_bytes=meter.fetched(backend.counts.received_bytes),
         written_bytes=sender.counts.written_bytes,
         copied_bytes=0,
         resumed_bytes=0,
@@ -266,7 +268,7 @@ def _to_send(selection: Selection, tally: _Tally) -> Iterator[StoredFile]:
                 yield StoredFile(path, page.hashes[row].tobytes(), contents.content(row))
 
 
-def _report(options: GetOptions, tally: _Tally, sender: Sender, backend: RequestCounter) -> None:
+def _report(options: GetOptions, tally: _Tally, sender: Sender, fetched_bytes: int) -> None:
     if options.progress is None:
         return
     options.progress(
@@ -276,6 +278,6 @@ def _report(options: GetOptions, tally: _Tally, sender: Sender, backend: Request
             done_files=len(tally.unchanged) + sender.counts.files,
             total_bytes=tally.size,
             done_bytes=tally.unchanged_bytes + sender.counts.written_bytes,
-            sent_bytes=backend.counts.received_bytes,
+            sent_bytes=fetched_bytes,
         )
     )

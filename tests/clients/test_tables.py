@@ -57,6 +57,16 @@ def test_pandas_reads_files_and_folders(tables, table, options):
     )
 
 
+def test_pandas_tells_why_it_cannot_write(table, options):
+    """Though it tries again without credentials, where a driver of S3 is installed."""
+    pytest.importorskip("pandas")
+    frame = table.select(["key"]).to_pandas()
+
+    for write in (frame.to_csv, frame.to_parquet):
+        with pytest.raises(PermissionError, match="can only be read"):
+            write("cas://data/x", storage_options=options)
+
+
 def test_arrow_reads_only_what_a_filter_needs(tables, store):
     """One group of rows out of twenty costs its own bytes, the footer, and frames at the edges."""
     ds = pytest.importorskip("pyarrow.dataset")

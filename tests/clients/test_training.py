@@ -133,6 +133,8 @@ def test_paths_of_universal_pathlib(put, options):
     assert PurePosixPath((path / "deep").path).parts == ("data@v0", "deep")
     assert [one.name for one in upath.UPath("cas://", **options).iterdir()] == ["data"]
     assert (path / "deep").is_dir()
+    for store in (options["store"], options["store"].removeprefix("file://")):
+        assert (upath.UPath(f"cas://data@v0::{store}") / "deep" / "b.txt").read_text() == "two\n"
     assert not (path / "no").exists()
     with pytest.raises(PermissionError):
         (path / "new").write_text("x")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import subprocess
+import sys
 import warnings
 
 import fsspec
@@ -221,3 +223,43 @@ def test_a_folder_is_cached_if_its_settings_say_so(tmp_path):
 
     assert "cache: 0 of " in asked.err
     assert "cache: " not in unasked.err
+
+
+LEFT_OPEN = """
+import os, sys, cas
+store = cas.Store.open("store", options=cas.StoreOptions(use_cache=True, cache_size="20MB"))
+store.version("data").read("a.txt")
+# Behind what the interpreter takes down last, as drivers and their threads keep it.
+os.kept = store, dict(sys.modules)
+"""
+
+
+def test_what_nobody_closed_ends_in_silence(tmp_path):
+    """A program that ends with a store open has nothing on its standard error."""
+    with cas.Store.create(tmp_path / "store") as store:
+        store.put(write_tree(tmp_path / "source", TREE), "data", cas.PutOptions(provenance=False))
+
+    ended = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN],
+        cwd=tmp_path,
+        env={**os.environ, "CAS_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        timeout=60,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_what_this_machine_had_was_not_fetched(tool, tmp_path):
+    """A small version that was just put or read lies in the cache of small objects."""
+    content = random_content(50, 100_000)
+    tool("put", write_tree(tmp_path / "small", {b"a.bin": content}), "small", "--no-provenance")
+
+    elsewhere = str(tmp_path / "cold")
+    first = tool.json("get", "small", "1", CAS_CACHE_DIR=elsewhere)["fetched_bytes"]
+    second = tool.json("get", "small", "2", CAS_CACHE_DIR=elsewhere)["fetched_bytes"]
+    to_url = tool.json("get", "small", "memory://far/objects")["fetched_bytes"]
+
+    assert first >= len(content)
+    assert (second, to_url) == (0, 0)
+    assert read_tree(tmp_path / "work" / "2") == {b"a.bin": content}

@@ -69,6 +69,7 @@ def test_what_is_no_size_is_refused_and_says_who_said_it(home, size):
         choose_cache({**home, "CAS_CACHE_SIZE": size})
 
     assert caught.value.code is ErrorCode.INVALID_OPTION
+    assert any(word in caught.value.hint for word in ("20GB", "16.0 MiB", "100%"))
 
 
 @pytest.mark.parametrize("value", ["true", "[1]", "1.5"])

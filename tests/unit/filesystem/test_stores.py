@@ -30,12 +30,17 @@ def test_the_store_is_named_by_option_chain_variable_or_settings(store, tmp_path
         (f"cas://{FILE}", {"store": "store"}),  # relative to the current folder
         (f"cas://{FILE}::{folder}", {}),
         (f"cas://{FILE}::file://{folder}", {}),
+        (f"cas://{FILE}", {"fo": folder, "target_protocol": ""}),  # as universal-pathlib says it
         (f"cas://data:v0/train/a.txt::file://{folder}", {}),
         (f"simplecache::cas://{FILE}", {"cas": {"store": folder}}),
     ]:
         assert read(url, **options) == b"one 1\n"
-    with pytest.raises(cas.NotFoundError, match="store"):
+    with pytest.raises(cas.NotFoundError, match="store") as caught:
         read(f"cas://{FILE}")
+    assert "name one" in caught.value.hint
+    with pytest.raises(cas.NotFoundError) as caught:
+        read(f"cas://{FILE}::{folder}/none")
+    assert "cas init" in caught.value.hint
     monkeypatch.setenv("CAS_STORE", folder)
     assert read(f"cas://{FILE}") == b"one 1\n"
     monkeypatch.delenv("CAS_STORE")
@@ -65,6 +70,18 @@ def test_mistakes_in_options_are_told(tmp_path):
     assert "target_options" in caught.value.hint
     with pytest.raises(cas.InvalidInputError, match="one store"):
         fsspec.filesystem("cas", store="x", fo="y", target_protocol="s3")
+
+
+def test_without_credentials_means_something_to_some_drivers(store):
+    """Pandas tries it where a URL was refused: what was wrong then is what its users see."""
+    url = "s3://bucket/prefix"
+
+    assert choose_store(url, None, None, None, anon=True).options == {"anon": True}
+    assert choose_store(url, None, None, {"anon": False}, anon=True).options == {"anon": False}
+    assert choose_store(store.url, None, None, None, anon=True).options == {}
+    assert read(f"cas://{FILE}", store=store.url, anon=True) == b"one 1\n"
+    with pytest.raises(cas.UnsupportedError, match="can only be read"):
+        fsspec.open("cas://data/x", "wb", store=store.url, anon=True).open()
 
 
 def test_the_package_registers_what_it_has():
