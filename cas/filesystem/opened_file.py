@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from cas.errors import ErrorCode, UnsupportedError
 from cas.transfer.reading import BUFFER_BYTES, ContentReader, StoredFile
 
 if TYPE_CHECKING:
@@ -145,6 +146,15 @@ class CasFile(io.BufferedReader):
     def blocksize(self) -> int:
         """How many bytes are read at least."""
         return BUFFER_BYTES
+
+    @property
+    def _fetch_range(self) -> NoReturn:
+        # What `blockcache::` asks every file for; it reads, and closes, in fsspec's own way alone.
+        raise UnsupportedError(
+            "blockcache:: cannot keep blocks of files of cas://",
+            code=ErrorCode.UNSUPPORTED_FEATURE,
+            hint="cas cache limit 20GB keeps what is read, verified; filecache:: keeps whole files",
+        )
 
     @property
     def details(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from cas.errors import ErrorCode, InvalidInputError
 LATEST = "latest"
 MAXIMUM_NAME_BYTES = 200
 MINIMUM_DIGEST_DIGITS = 6
+_URL = "cas://"
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 _NUMBER = re.compile(r"v(0|[1-9][0-9]{0,8})")
@@ -95,6 +96,8 @@ class Ref:
         Raises:
             InvalidInputError: `text` is no reference.
         """
+        if text.startswith(_URL):
+            raise _is_url(text)
         match = re.search(r"[:@]", text)
         if match is None:
             return cls(ArtifactName(text))
@@ -127,3 +130,12 @@ class Ref:
     def __str__(self) -> str:
         path = f"/{self.path}" if self.path else ""
         return f"{self.artifact}:{self.version_text}{path}"
+
+
+def _is_url(text: str) -> InvalidInputError:
+    ref = text.removeprefix(_URL).partition("::")[0]
+    return InvalidInputError(
+        f"{text!r} is a URL for libraries, where a reference is wanted",
+        code=ErrorCode.INVALID_REF,
+        hint=f"write {ref}" if re.search("[:@]", ref) else "write NAME:latest/PATH",
+    )

@@ -45,6 +45,8 @@ def test_a_tree_goes_as_deep_as_it_is_told(stored):
     assert lines[1:3] == ["├── train/  2 files, 10.7 KiB", "├── link  -> readme.md"]
     assert stored("ls", "imagenet", "-R", "-L", "1").out == "link\nreadme.md\nrun.sh\n"
     assert "--tree" in stored("ls", "imagenet", "-L", "1", code=2).err
+    for option in ("--tree", "-0"):
+        assert f"hint: cas ls REF {option}" in stored("ls", option, code=2).err
 
 
 def test_a_tree_is_drawn_in_the_letters_of_the_locale(stored):

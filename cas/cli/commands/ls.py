@@ -55,6 +55,13 @@ def command(cli: Invocation, ref: str | None, *, human_readable: bool, **style: 
         raise InvalidInputError(
             "-L says how deep --tree or -R goes", code=ErrorCode.INVALID_OPTION, hint="add --tree"
         )
+    if ref is None and (listing.tree or listing.null):
+        option = "--tree" if listing.tree else "-0"
+        raise InvalidInputError(
+            f"{option} shows the files of a version, and none is named",
+            code=ErrorCode.INVALID_OPTION,
+            hint=f"cas ls REF {option}",
+        )
     if listing.limit == 0 and not listing.tree:
         listing = replace(listing, limit=None)
     with cli.open_store() as store:

@@ -9,6 +9,7 @@ import pickle
 import threading
 from functools import partial
 
+import fsspec
 import pytest
 from memory_stores import DistantBackend, open_on, with_store
 from moved_blobs import move_blobs
@@ -184,3 +185,15 @@ def test_what_is_moved_while_it_is_read_is_found(tmp_path):
 
         assert begun + file.read() == content
     assert fs.cat_ranges(["data@v0/big"] * 2, [5, -5], [9, None]) == [content[5:9], content[-5:]]
+
+
+def test_what_cannot_cache_says_what_can(store, tmp_path):
+    """`blockcache::` reads in a way of its own; whole files are kept as of any filesystem."""
+    options = {"cas": {"store": store.url}, "cache_storage": str(tmp_path / "kept")}
+
+    with pytest.raises(cas.UnsupportedError, match="blockcache") as caught:
+        fsspec.open("blockcache::cas://data@v0/train/a.txt", **options).open()
+
+    assert "filecache::" in caught.value.hint
+    with fsspec.open("filecache::cas://data@v0/train/a.txt", cas=options["cas"]) as file:
+        assert file.read() == b"one 1\n"

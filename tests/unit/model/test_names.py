@@ -74,6 +74,21 @@ def test_what_is_no_reference_is_refused(text):
         Ref.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("cas://team/bert@v3/a.txt", "write team/bert@v3/a.txt"),
+        ("cas://bert:v3::s3://bucket/prefix", "write bert:v3"),
+        ("cas://bert/a.txt", "write NAME:latest/PATH"),
+    ],
+)
+def test_a_url_for_libraries_is_told_from_a_reference(url, meant):
+    """It is what stands beside it in a user's notebook; what to write instead is said."""
+    with pytest.raises(InvalidInputError, match="URL for libraries") as caught:
+        Ref.parse(url)
+    assert caught.value.hint == meant
+
+
 @given(names, st.integers(0, 10**9 - 1), st.sampled_from(["", "/a", "/a/b c"]))
 def test_a_printed_reference_reads_back(name, number, path):
     """What cas prints can be pasted."""
