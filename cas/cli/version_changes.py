@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from cas.cli.values import split_words
-from cas.errors import ErrorCode, InvalidInputError
+from cas.backend.open import is_remote_url
+from cas.cli.values import STANDARD_INPUT, split_words
+from cas.errors import ErrorCode, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from cas import Draft, PutOptions, Store
@@ -60,9 +61,15 @@ def split_changing_words(
     Raises:
         InvalidInputError: the name or the paths are missing.
     """
-    if changes is not None and changes.removed and name is None and len(words) == 1:
+    is_only_name = name is None and len(words) == 1 and not _looks_like_path(words[0])
+    if changes is not None and changes.removed and is_only_name:
         return [], words[0]
     return split_words(words, name)
+
+
+def _looks_like_path(word: str) -> bool:
+    """Tell whether a word cannot be meant as the name of an artifact."""
+    return word == STANDARD_INPUT or word.startswith((".", "/", "~")) or is_remote_url(word)
 
 
 @contextmanager
@@ -77,7 +84,8 @@ def changed_version(
     path = options.path
     with store.draft(artifact, changes.base, replace(options, path=None)) as draft:
         for pattern in changes.removed:
-            draft.remove(pattern, missing_ok=changes.may_fit_nothing)
+            if not draft.remove(pattern, missing_ok=True) and not changes.may_fit_nothing:
+                raise _fits_nothing(pattern, draft.base, is_first=pattern is changes.removed[0])
         if isinstance(source, str | list):
             if source:
                 draft.add(source, f"{changes.to}/")
@@ -85,3 +93,12 @@ def changed_version(
             with draft.open(f"{changes.to}/{path}", "wb") as file:
                 shutil.copyfileobj(source, file)
         yield draft
+
+
+def _fits_nothing(pattern: str, base: str | None, *, is_first: bool) -> NotFoundError:
+    rest = "" if is_first else " left"
+    return NotFoundError(
+        f"{base} has nothing{rest} that fits --rm {pattern!r}",
+        code=ErrorCode.PATH_NOT_FOUND,
+        hint="* stays in a folder, ** crosses folders; --force lets it pass",
+    )

@@ -199,7 +199,7 @@ class Draft(WritingDraft):
             raise NotFoundError(
                 f"nothing in the draft fits {pattern!r}",
                 code=ErrorCode.PATH_NOT_FOUND,
-                hint="* stays in a folder, ** crosses folders; --force lets it pass",
+                hint="* stays in a folder, ** crosses folders; missing_ok lets it pass",
             )
         return [path_to_text(path) for path in found]
 

@@ -20,7 +20,7 @@ from cas.errors import (
 from cas.format.version import VersionRecord
 from cas.model.durations import span_or_never
 from cas.model.names import AliasName, ArtifactName, Ref
-from cas.objects.base_version import Surroundings, is_purged
+from cas.objects.base_version import Surroundings, is_purged, read_surroundings
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
 from cas.operations.commit import Commit, NotCommitted, until_committed
@@ -101,7 +101,7 @@ class _Put:
                 stored.finish_sending()  # the journal speaks of it
                 healed = self._heal(found, stored)
                 # A version that can neither be read nor healed is put again under a new number.
-                if healed or found.base is not None:
+                if healed or self._may_stay(found):
                     # Nothing was checked but what a revision leads to: of other pages no more is known.
                     known = found.base.page_locations if found.base else {}
                     stored.save_journal(found.stamp, known)
@@ -115,13 +115,33 @@ class _Put:
 
     def _heal(self, found: Surroundings, stored: StoredTree) -> bool:
         """Make the newest version, which holds just this, whole again if it is damaged."""
-        if isinstance(self.source, DraftSource):
-            return False  # what it keeps of its base is no better
         if not found.damage.blobs and found.unreadable is None:
             return False
+        if not self._begins_with_newest(found):
+            return False  # the pages of another version stand for none of this one
         from cas.operations.heal_version import heal_version  # only damage needs it
 
         return heal_version(self.parts, self.session, found, stored)
+
+    def _may_stay(self, found: Surroundings) -> bool:
+        """Tell whether the newest version, which holds just this, is left as it is."""
+        if not isinstance(self.source, DraftSource):
+            return found.base is not None
+        if found.unreadable is not None:
+            return False
+        if not found.damage.blobs:
+            return True
+        from cas.operations.heal_version import is_touched  # only damage needs it
+
+        own = found
+        if not self._begins_with_newest(found):
+            own = read_surroundings(self.parts.backend, self.parts.pages, self.artifact)
+        return not is_touched(self.parts, own.avoiding(found.bad_blobs))
+
+    def _begins_with_newest(self, found: Surroundings) -> bool:
+        """Tell whether `found.base` is the newest version, or none because that cannot be read."""
+        base = self.source.base if isinstance(self.source, DraftSource) else None
+        return base is None or base == found.newest
 
     def _commit(self, found: Surroundings, stored: StoredTree) -> VersionRecord:
         description = describe_version(self.parts, found.newest, self.options)

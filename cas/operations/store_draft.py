@@ -172,9 +172,7 @@ class _Drafting:
         self._check_usable(page)
         rows = self._columns.blob_rows(start, stop).tolist()
         stamp = min((stored.blobs.ref(row).stamp for row in rows), default=self._facts.stamp)
-        content = encode_page(page)
-        page_id = PageId(blake3(content).digest())
-        return PassedPage.of(NewPage(page_id, content, page, stamp), page)
+        return _new_page(page, stamp)
 
     def _kept(self, stored: StoredTree, number: int) -> PassedPage:
         assert self._base is not None
@@ -186,7 +184,7 @@ class _Drafting:
         self._check_usable(page)
         stamp = self._facts.stamp
         if page_id.raw not in self._usable:
-            return PassedPage.of(NewPage(page_id, encode_page(page), page, stamp), page)
+            return _new_page(page, stamp)
         # Copied: a view would hold the whole page.
         kept = KeptPage(page_id, page.paths[0], len(page.paths), page.blob_ids.copy(), stamp)
         return PassedPage.of(kept, page)
@@ -212,6 +210,12 @@ class _Drafting:
                 code=ErrorCode.LOST_RACE,
                 hint="see whether the base was deleted, and commit again when the collection is over",
             )
+
+
+def _new_page(page: Page, stamp: int) -> PassedPage:
+    # Its id is that of its content: a page that was read where the base was moved to has another.
+    content = encode_page(page)
+    return PassedPage.of(NewPage(PageId(blake3(content).digest()), content, page, stamp), page)
 
 
 def _pages_of(parts: StoreParts, base: BaseVersion) -> VersionPages:

@@ -5,21 +5,29 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
+from blake3 import blake3
 from collected import AT_ONCE, NAME, Interrupted, assert_clean, collect, copied, purge
 from moved_blobs import move_blobs
 
 import cas
 from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
+from cas.format.keys import versions_prefix
+from cas.model.names import ArtifactName
+from cas.objects.sessions import WriterSession
+from cas.operations.draft_edits import DraftEdits, DraftSource
 from cas.operations.init import init_store
 from cas.operations.revise import Reviser
+from cas.operations.store_draft import look_from_base, store_draft
+from cas.operations.store_source import look_around
 from cas.testing.corpora import random_content
-from cas.testing.fault_plan import CRASHES, CrashError, FaultPlan
+from cas.testing.fault_plan import CRASHES, CrashError, Fault, FaultPlan
 from cas.testing.faulty import FaultyBackend
 from cas.testing.trees import write_tree
 
 OPTIONS = cas.StoreOptions(jobs=1, journal=False)
 PLAIN = cas.PutOptions(provenance=False)
+WHOLE = cas.VerifyOptions(level=cas.VerifyLevel.DATA)
 BASE = {
     b"a": random_content(1, 3000),
     b"b/c": random_content(2, 3000),
@@ -80,6 +88,51 @@ def test_a_commit_killed_at_any_operation_can_be_made_again(truth, fault, name):
         assert held(backend, f"{name}:latest") == MADE
 
 
+@pytest.mark.parametrize("is_purged", [False, True])
+@pytest.mark.parametrize("name", ["data", "other"])
+def test_a_collection_clears_what_a_killed_commit_left(truth, name, is_purged):
+    """Whatever stands is whole, be the base gone for good or not, and nothing else is left."""
+    for number in operations_of_a_commit(truth, name):
+        backend = copied(truth)
+        client = FaultyBackend(backend, plan=FaultPlan().fail_at(number, Fault.CRASH_AFTER))
+        draft = begin(client, name)
+        with suppress(CrashError):
+            draft.commit()
+        draft.discard()
+
+        if is_purged:
+            purge(backend, 0)
+        collect(backend)
+        collect(backend)
+
+        assert_clean(backend)
+        published = backend.list_objects(versions_prefix(ArtifactName(name)))
+        for one in open_on(backend).versions(name) if any(published) else ():
+            base = {path.decode(): content for path, content in BASE.items()}
+            assert held(backend, f"{name}:v{one.number}") in (base, MADE)
+        assert is_purged or held(backend, "data:v0")["b/c"] == BASE[b"b/c"]
+
+
+@pytest.mark.parametrize("name", ["data", "other"])
+def test_a_collection_at_any_moment_that_takes_the_draft_for_dead_costs_a_try(truth, name):
+    """Its base is alive, so the commit begins again, and is whole."""
+    settled = set()
+    for number in range(1, len(operations_of_a_commit(truth, name)) + 1):
+        backend = copied(truth)
+        client = Interrupted(backend, 0, lambda inner: settled.update(collect(inner).settled))
+        draft = begin(client, name)
+        client._left = number
+
+        made = draft.commit()
+        collect(backend)
+        collect(backend)
+
+        assert held(backend, made.ref) == MADE
+        assert_clean(backend)
+
+    assert settled
+
+
 @pytest.mark.parametrize("name", ["data", "other"])
 def test_a_base_that_is_collected_at_any_moment_of_a_commit_costs_no_data(truth, name):
     """The commit fails and says why, or the version that it made is whole."""
@@ -123,6 +176,28 @@ def test_a_base_that_is_moved_meanwhile_is_followed(truth):
     assert held(truth, made.ref) == MADE
 
 
+def test_pages_read_where_the_base_was_moved_to_have_their_own_ids(truth):
+    """A page that must not be shared is stored again, as what it is by then."""
+    parts = open_on(truth).parts
+    record = open_on(truth).version("data:v0").record
+    source = DraftSource(record, DraftEdits())
+    found = look_from_base(parts, source, look_around(parts, source, NAME))
+    Reviser(parts, move_blobs(parts)).revise(NAME, 0)
+    collect(truth)
+    collect(truth)
+    afresh = open_on(truth).parts
+    avoided = frozenset(at.blob_id.raw for at in found.base.page_locations.values())
+
+    session = WriterSession(truth)
+    with store_draft(afresh, source, PLAIN, session, found.avoiding(avoided)) as stored:
+        pages = list(stored.pages)
+
+    assert pages
+    for page in pages:
+        assert page.page_id.raw == blake3(page.content).digest()
+        assert page.page_id.raw not in found.base.page_locations
+
+
 def test_a_version_under_another_name_outlives_its_base(truth):
     """It shares all of it, the root too; what it shares stays when the base is deleted for good."""
     made = open_on(truth).draft("other", base="data:v0", options=PLAIN).commit()
@@ -133,3 +208,52 @@ def test_a_version_under_another_name_outlives_its_base(truth):
     assert held(truth, made.ref) == {path.decode(): one for path, one in BASE.items()}
     assert made.record.root == open_on(truth).version("other:v0").record.root
     assert_clean(truth)
+
+
+def spoil(backend, prefix, version):
+    """Damage what a version alone has below a prefix."""
+    others = {one.key for one in copied(version).list_objects(prefix)}
+    for one in list(backend.list_objects(prefix)):
+        if one.key not in others:
+            content = bytearray(backend.get(one.key))
+            content[len(content) // 3] ^= 1
+            backend.put(one.key, [bytes(content)])
+
+
+def test_a_draft_that_replaces_what_is_damaged_by_the_same_heals_its_base(truth):
+    """The version keeps its number, and is whole."""
+    before = copied(truth)
+    with open_on(truth).draft("data", base="latest", options=PLAIN) as draft:
+        draft.pipe("new", MADE["new"])
+    spoil(truth, "blobs", before)
+    assert not open_on(truth).verify(None, WHOLE).is_sound
+
+    with open_on(truth).draft("data", base="latest", options=PLAIN) as draft:
+        draft.pipe("new", MADE["new"])
+
+    assert (draft.outcome.number, draft.outcome.created, draft.outcome.healed) == (1, False, True)
+    assert held(truth, "data:v1")["new"] == MADE["new"]
+
+
+@pytest.mark.parametrize("prefix", ["blobs", "meta"])
+def test_a_damaged_version_is_no_reason_to_publish_nothing(truth, prefix):
+    """What a draft on another version holds is published, though the newest one was the same."""
+    same = {path.decode(): content for path, content in BASE.items()} | {"new": MADE["new"]}
+    open_on(truth).draft("other", base="data:v0", options=PLAIN).commit()
+    with open_on(truth).draft("other", base="latest", options=PLAIN) as draft:
+        draft.pipe("new", MADE["new"])
+    before = copied(truth)
+    with open_on(truth).draft("data", options=PLAIN) as draft:
+        for path, content in same.items():
+            draft.pipe(path, content)
+    if prefix == "blobs":  # it shares them, so it is made to lie elsewhere
+        parts = open_on(truth).parts
+        Reviser(parts, move_blobs(parts)).revise(NAME, 1)
+    spoil(truth, prefix, before)
+    open_on(truth).verify(None, WHOLE)
+
+    with open_on(truth).draft("data", base="other:latest", options=PLAIN) as draft:
+        pass
+
+    assert draft.outcome.created
+    assert held(truth, draft.outcome.ref) == same

@@ -42,8 +42,20 @@ def test_files_are_only_left_out(cas, data):
     forced = cas("put", "set", "--from-version", "set:v0", "--rm", "no/*", "--force", "-q")
 
     assert _paths(cas, "set:v1") == ["link", "readme.md"]
-    assert "nothing in the draft fits 'no/*'" in missing.err
+    assert "set:v1 has nothing that fits --rm 'no/*'" in missing.err
     assert forced.out.strip() == "set:v2"
+
+
+def test_what_is_missing_is_said_in_the_words_of_the_command(cas, data):
+    """The name, where the only word is a path; a pattern of which nothing is left."""
+    cas("put", "data", "set")
+
+    nameless = cas("put", "./data", "--from-version", "set", "--rm", "run.sh", code=2)
+    twice = cas("put", "set", "--from-version", "set", "--rm", "train", "--rm", "train/a*", code=3)
+
+    assert "no artifact is named to put './data' into" in nameless.err
+    assert "set:v0 has nothing left that fits" in twice.err
+    assert len(cas.json("log", "set")["versions"]) == 1
 
 
 def test_standard_input_becomes_a_file_of_a_version(cas, data):
