@@ -36,7 +36,7 @@ def show_tensor_diff(console: Console, diff: TensorDiff, style: DiffStyle) -> in
                 f"{escape(path)} differs, but its tensors are not told: {escape(reason)}"
             )
         if not (style.name_only or style.name_status):
-            console.detail("no differences" if diff.is_empty else _summary_text(summary))
+            console.detail("no tensor differs" if diff.is_empty else _summary_text(summary))
     return DIFFERENT_EXIT if style.exit_code and not diff.is_empty else 0
 
 
@@ -65,7 +65,7 @@ def _print_files(console: Console, diff: TensorDiff, style: DiffStyle) -> None:
 def _print_markdown(console: Console, diff: TensorDiff, style: DiffStyle, summary: str) -> None:
     """Print the diff as a comment for a pull request: a summary, and a table that can be opened."""
     console.answer(f"### {marked(style.old)} → {marked(style.new)}\n")
-    console.answer("no differences" if diff.is_empty else marked(summary))
+    console.answer("no tensor differs" if diff.is_empty else marked(summary))
     rows = [] if style.stat else list(_markdown_rows(diff))
     if not rows:
         return

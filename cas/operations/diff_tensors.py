@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from cas.backend.open import is_remote_url, local_path
 from cas.errors import ErrorCode, InvalidInputError, UnsupportedError
 from cas.model.entry import EntryKind
+from cas.model.units import format_count
 from cas.objects.parts import StoreParts
 from cas.operations.compare_folder import diff_folder
 from cas.operations.diff import Diff, diff_versions
@@ -57,13 +58,23 @@ class TensorChange:
         if self.kind == "removed":
             return old
         if self.kind == "changed":
-            share = (self.changed_elements or 0) / max(1, self.elements or 1)
-            text = f"{new}  {self.changed_elements or 0:,} elements ({share:.1%})"
+            changed, elements = self.changed_elements or 0, self.elements or 1
+            text = f"{new}  {format_count(changed, 'element')} ({_share(changed, elements)})"
             if self.largest_difference is not None:
                 text += f", by {self.largest_difference:.3g} at most"
         else:
             text = f"{old} -> {new}"
         return text if self.old_path is None else f"{text}, from {self.old_path}"
+
+
+def _share(part: int, whole: int) -> str:
+    """Return a share in percent that says 0 or 100 only where it is just that."""
+    in_thousandths = round(1000 * part / whole)
+    if in_thousandths == 0 and part:
+        return "under 0.1%"
+    if in_thousandths == 1000 and part < whole:
+        return "over 99.9%"
+    return f"{in_thousandths / 10:.1f}%"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class TableComparer:
         Raises:
             InvalidInputError: it is not what its name says.
         """
-        return self._count(self._open(content))
+        return self._count(self._open(content, "the file"))
 
     def compare(
         self, path: str, old: Readable, new: Readable, maps: Maps | None = None
@@ -53,7 +53,7 @@ class TableComparer:
         Raises:
             InvalidInputError: one is not what its name says, or cannot be compared by this key.
         """
-        tables = self._open(old), self._open(new)
+        tables = self._open(old, "the old file"), self._open(new, "the new file")
         columns = find_changes(tables[0].columns, tables[1].columns)
         if maps is not None:
             tables = self._leave_out_shared(tables, maps)
@@ -69,10 +69,10 @@ class TableComparer:
         added, removed = self._count(new), self._count(old)
         return TableDiff(kind="modified", path=path, added=added, removed=removed)
 
-    def _open(self, content: Readable) -> Table:
+    def _open(self, content: Readable, called: str) -> Table:
         if content.size == 0 and not self._kind.is_parquet:
             return Table("", "(SELECT NULL WHERE false)", {})
-        url = self._database.serve(content)
+        url = self._database.serve(content, called)
         reader = self._kind.reader(url, content)
         return Table(url, reader, read_columns(self._database, reader))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import takewhile
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _THREADS = 4
 _QUERY = re.compile(r"\n\s*LINE \d+: ")
-_URL = re.compile(rf"([Ff]ile )?[\"']?{SCHEME}://\d+[\"']?")
+_URL = re.compile(rf"(?:[Ff]ile )?[\"']?(?P<url>{SCHEME}://\d+)[\"']?")
 _LONGEST_REASON = 300
 
 
@@ -30,10 +30,13 @@ class Database:
     def __init__(self, connection: DuckDBPyConnection, files: ServedFiles) -> None:
         self._connection = connection
         self._files = files
+        self._called: dict[str, str] = {}
 
-    def serve(self, content: Readable) -> str:
-        """Make content readable, and return its URL as SQL."""
-        return quote_text(self._files.serve(content))
+    def serve(self, content: Readable, called: str = "the file") -> str:
+        """Make content readable, and return its URL as SQL; say what errors are to call it."""
+        url = self._files.serve(content)
+        self._called[url] = called
+        return quote_text(url)
 
     def release(self) -> None:
         """Forget what was served, and what queries kept of it."""
@@ -41,6 +44,7 @@ class Database:
         for (name,) in kept:
             self.ask(f"DROP TABLE {quote_name(name)}")
         self._files.release()
+        self._called.clear()
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query.
@@ -61,11 +65,13 @@ class Database:
             if isinstance(error, duckdb.OutOfMemoryException):
                 raise InvalidInputError(
                     f"the table needs more memory, or room in {tempfile.gettempdir()}: "
-                    f"{_describe(error)}",
+                    f"{_describe(error, self._called)}",
                     code=ErrorCode.INVALID_OPTION,
                     hint="RowsOptions has memory_bytes; TMPDIR names another temporary folder",
                 ) from error
-            raise InvalidInputError(_describe(error), code=ErrorCode.INVALID_OPTION) from error
+            raise InvalidInputError(
+                _describe(error, self._called), code=ErrorCode.INVALID_OPTION
+            ) from error
 
     def _run(self, query: str) -> list[tuple[Any, ...]]:
         """Run a query in another thread: native code hears of no Ctrl-C while it computes."""
@@ -138,13 +144,20 @@ def _quote(text: str, mark: str) -> str:
     return mark + text.replace(mark, mark * 2) + mark
 
 
-def _describe(error: Exception) -> str:
-    """Return what is wrong, without the query, the file's name and advice about SQL."""
-    text = _QUERY.split(str(error))[0]
+def _describe(error: Exception, called: Mapping[str, str]) -> str:
+    """Return what is wrong with which file, without the query and advice about SQL."""
+    whole = str(error)
+    url = _URL.search(whole)
+    name = called.get(url["url"], "the file") if url else "the file"
+    text = _QUERY.split(whole)[0]
     text = text.partition(" Error: ")[2] or text
     lines = [line.strip() for line in text.splitlines()]
     told = "; ".join(line.rstrip(".;") for line in takewhile(_is_no_advice, lines) if line)
-    return _URL.sub("the file", told)[:_LONGEST_REASON]
+    if told.startswith("Error when sniffing"):
+        told = "it is no CSV: lines have other numbers of cells, or a quote is not closed"
+    told = _URL.sub(name, told)
+    is_told = name == "the file" or name in told
+    return (told if is_told else f"{name}: {told}")[:_LONGEST_REASON]
 
 
 def _is_no_advice(line: str) -> bool:

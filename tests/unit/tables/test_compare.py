@@ -227,7 +227,11 @@ def test_names_of_columns_are_no_sql(database, tmp_path):
     ("path", "content", "told"),
     [
         ("x.parquet", b"PAR1 nothing of the kind PAR1", "Footer"),
-        ("x.csv", b"a,b\n1,2\n3,4,5\n", "dialect"),
+        (
+            "x.csv",
+            b"a,b\n1,2\n3,4,5\n",
+            "the old file: it is no CSV: lines have other numbers of cells",
+        ),
         ("x.csv", b"a,b\n" + b"1,2\n" * 50_000 + b"3\n", "Expected Number of Columns: 2"),
         ("x.csv", b"a,b\n\xff\xfe,1\n", "utf-8"),
         ("x.csv.gz", b"a,b\n1,2\n", "GZIP"),
@@ -261,3 +265,14 @@ def test_outcomes_are_values():
     assert not cas.RowsDiff((table,)).is_empty
     assert cas.RowsDiff((dataclasses.replace(table, added=0),), (), 3).is_empty
     assert not cas.RowsDiff((), (cas.TableFailure("x", "why"),)).is_empty
+
+
+@pytest.mark.parametrize(
+    "broken", [b"a,b\n1,2\n3\n4,5,6\n", b"a,b\n" + b"1,2\n" * 9000 + b"3,4,5\n"]
+)
+def test_errors_say_which_side_is_wrong(database, broken):
+    """Where the first lines show it, and where a later one does."""
+    with pytest.raises(cas.InvalidInputError, match="the new file"):
+        compare(database, "x.csv", b"a,b\n1,2\n", broken)
+    with pytest.raises(cas.InvalidInputError, match="the old file"):
+        compare(database, "x.csv", broken, b"a,b\n1,2\n")

@@ -101,6 +101,29 @@ def test_every_kind_of_change_is_told(put):
     assert "no differences" in cas.TensorDiff()._repr_html_()
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (1, "1 element (under 0.1%)"),
+        (5000, "5,000 elements (50.0%)"),
+        (9999, "9,999 elements (over 99.9%)"),
+        (10_000, "10,000 elements (100.0%)"),
+    ],
+)
+def test_shares_are_0_or_100_percent_only_where_they_are(changed, told):
+    """One of ten thousand is not none."""
+    change = cas.TensorChange(
+        kind="changed",
+        name="x",
+        new_dtype="F32",
+        new_shape=(10_000,),
+        elements=10_000,
+        changed_elements=changed,
+    )
+
+    assert change.describe() == f"F32 [10000]  {told}"
+
+
 def open_diff(put, old, new, name="x_safetensors"):
     refs = put(**{name: old}), put(**{name: new})
     return put.reopen().diff_tensors(*refs)
