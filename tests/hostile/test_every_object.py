@@ -96,7 +96,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
     store.delete("data:v0")
     store.restore("data:v0")
     store.set_ttl("data:v1", "90d")
-    largest = max((k for k in objects_of(backend) if k.startswith("blobs/")), key=len)
+    stored = list(backend.list_objects("blobs"))
+    largest = max(stored, key=lambda one: one.size).key
     whole = backend.get(largest)
     backend.put(largest, [flipped(whole, 2000)])
     store.verify(None, cas.VerifyOptions(level=cas.VerifyLevel.DATA))
