@@ -20,8 +20,10 @@ from cas.model.redaction import redact_text, remember_secrets, remember_url
 # Two letters at least: `C:\data` is a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
-# There the part before the @ is the container, not a user.
-_CONTAINER_SCHEMES = frozenset({"abfs", "abfss", "wasb", "wasbs"})
+# Filesystems that lie in a store themselves.
+_STORED_SCHEMES = frozenset({"cas", "casdraft"})
+# There the part before the @ is the container, or the artifact, not a user.
+_CONTAINER_SCHEMES = frozenset({"abfs", "abfss", "wasb", "wasbs"}) | _STORED_SCHEMES
 _LOCAL_SCHEMES = frozenset({"file", "local"})
 
 
@@ -53,6 +55,13 @@ def open_backend(
         raise InvalidInputError(
             f"{redact_url(text)!r} cannot be a store: it must name one filesystem, not a chain",
             code=ErrorCode.INVALID_URL,
+        )
+    if match.group(1).lower() in _STORED_SCHEMES:
+        # It would be opened to open itself, where it is the store in force.
+        raise InvalidInputError(
+            f"{redact_url(text)!r} cannot be a store: it lies in one",
+            code=ErrorCode.INVALID_URL,
+            hint="name that one: a folder, s3://bucket/prefix, or a name of the settings",
         )
     if match.group(1).lower() in _LOCAL_SCHEMES:
         return LocalBackend(_expand(local_path(text)), create_root=create)

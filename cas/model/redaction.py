@@ -37,7 +37,8 @@ _HARMLESS = frozenset(
 # The query of a URL may be a signature that opens the store.
 _URL_QUERY = re.compile(r"(\w+://[^\s?'\"<>]*)\?[^\s'\"<>]*")
 _URL_PARTS = re.compile(r"\w[\w+.-]*://(?:(?P<user>[^/]*)@)?[^?]*(?:\?(?P<query>.*))?", re.DOTALL)
-_URL_USER = re.compile(r"(\w+://)[^\s/@'\"<>]*@")
+# In `cas://name@v3` it is the artifact that stands there.
+_URL_USER = re.compile(r"(\b(?!cas(?:draft)?://)\w+://)[^\s/@'\"<>]*@")
 _HEADER = re.compile(
     r"(?i)\b((?:proxy-)?authorization|x-amz-security-token|cookie)\b(['\"]?\s*[:=]\s*b?['\"]?)"
     r"[^\r\n'\"]+"

@@ -114,3 +114,10 @@ class RowsDiff:
     def is_empty(self) -> bool:
         """Whether every table has the same columns and rows; the order of rows does not count."""
         return not self.failures and all(table.is_empty for table in self.tables)
+
+    def _repr_html_(self) -> str | None:
+        # Here: only a notebook needs these modules.
+        from cas.model.html import show_or_nothing
+        from cas.tables.notebook_card import rows_diff_card
+
+        return show_or_nothing(lambda: rows_diff_card(self))

@@ -50,7 +50,17 @@ def test_any_other_url_opens_through_fsspec():
 
 
 @pytest.mark.parametrize(
-    "url", ["", "://x", "1://x", "unknown-scheme://bucket", "simplecache::memory://x", "a::b://c"]
+    "url",
+    [
+        "",
+        "://x",
+        "1://x",
+        "unknown-scheme://bucket",
+        "simplecache::memory://x",
+        "a::b://c",
+        "cas://name@v3",
+        "casdraft://id",
+    ],
 )
 def test_what_opens_nothing_is_invalid_input(url):
     """Unknown schemes and chains of filesystems are refused by name."""
@@ -92,6 +102,7 @@ def test_a_folder_opens_without_fsspec(tmp_path: Path):
         ("s3://a:p@ss@bucket/with@at", "s3://bucket/with@at"),
         ("abfs://container@account.dfs.core.windows.net/p", "abfs://container@account.dfs.core.windows.net/p"),
         ("S3://bucket", "s3://bucket"),
+        ("cas://name@v3/path", "cas://name@v3/path"),
         ("memory://", "memory://"),
         ("/plain/path?x@y", "/plain/path?x@y"),
     ],

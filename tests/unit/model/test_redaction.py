@@ -29,6 +29,7 @@ MARK = "hunter2hunter2"
         f"{{'secret': '{MARK}', 'region': 'x'}}",
         f"AccountName=a;AccountKey={MARK};EndpointSuffix=x",
         f"password: {MARK}",
+        f"cas://name@v3::s3://{MARK}:{MARK}@bucket/prefix",
         f'"sas_token": "{MARK}"',
     ],
 )
@@ -45,6 +46,7 @@ def test_what_looks_like_a_credential_is_gone(text):
         "User: arn:aws:iam::1:user/x is not authorized to perform: s3:GetObject",
         "cannot reach http://127.0.0.1:9000: the connection is refused",
         "keys of 3 artifacts, basic test",
+        "no such path: cas://name@v3/a.txt, fsspec+cas://name@v3, casdraft://name@1",
     ],
 )
 def test_other_text_is_left_as_it_is(text):

@@ -124,6 +124,23 @@ def test_a_diff_of_many_paths_shows_counts_and_the_first():
     assert f"… and {100_001 - MOST_CHANGES:,} more" in shown
 
 
+def test_tables_that_differ_are_shown_by_their_rows():
+    """With columns that came, went or changed; what could not be compared has its reason."""
+    column = cas.ColumnChange("<i>price", "BIGINT", None)
+    table = cas.TableDiff(
+        kind="modified", path="<b>t.csv", added=1234, changed=7, columns=(column,)
+    )
+    failure = cas.TableFailure("bad.csv", "it is no \x1b table")
+    tables = (table, *(cas.TableDiff(kind="added", path=f"{n}.csv") for n in range(60)))
+
+    shown = text_of(cas.RowsDiff(tables, (failure,), others=2)._repr_html_())
+
+    for part in ("61 tables", "<b>t.csv", "1,234", "<i>price: BIGINT -> none", "… and 11 more"):
+        assert part in shown
+    assert "bad.csv: it is no \\x1b table" in shown
+    assert "no differences" in text_of(cas.RowsDiff(())._repr_html_())
+
+
 def test_folders_of_a_version_are_summed_up(tmp_path):
     """As long as that takes few pages."""
     store = memory_store()
