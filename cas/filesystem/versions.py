@@ -89,7 +89,7 @@ class CasFileSystem(ListingFileSystem):
             raise InvalidInputError(
                 f"cas:// has no option {', '.join(unknown)}",
                 code=ErrorCode.INVALID_OPTION,
-                hint="options for the driver of the store go into target_options",
+                hint="what is for the driver of the store goes into target_options; behind ::s3:// into s3",
             )
         self._chosen = choose_store(store, fo, target_protocol, target_options, anon)
         super().__init__(PinnedStore(self._chosen.open), **options)
