@@ -94,9 +94,11 @@ class WriterSession:
         if not self._keys:
             return
         pool = ThreadPoolExecutor(DELETE_THREADS, thread_name_prefix="cas-session")
-        self._deletions += [pool.submit(self._delete, key) for key in reversed(self._keys)]
-        self._keys.clear()
-        pool.shutdown(wait=False)
+        try:
+            self._deletions += [pool.submit(self._delete, key) for key in reversed(self._keys)]
+            self._keys.clear()
+        finally:
+            pool.shutdown(wait=False)
 
     def close(self) -> None:
         """Delete the intents. What cannot be deleted is left to a collector."""

@@ -85,8 +85,10 @@ class _SlotAhead:
         self._future: Future[VersionRecord | VoidRecord | None] | None = None
         if ref.number is not None and not backend.capabilities.local:
             pool = ThreadPoolExecutor(1, thread_name_prefix="cas-slot")
-            self._future = pool.submit(read_slot, backend, ref.artifact, ref.number)
-            pool.shutdown(wait=False)
+            try:
+                self._future = pool.submit(read_slot, backend, ref.artifact, ref.number)
+            finally:
+                pool.shutdown(wait=False)
 
     def read(
         self, backend: Backend, artifact: ArtifactName, number: int

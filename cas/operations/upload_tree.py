@@ -132,9 +132,11 @@ def begin_index(parts: StoreParts, facts: Facts, stored: StoredTree) -> Future[I
         nothing.set_result(Index(()))
         return nothing
     reader = ThreadPoolExecutor(1, thread_name_prefix="cas-index")
-    reading = reader.submit(read_index, parts, facts)
-    reader.shutdown(wait=False)
-    return reading
+    try:
+        return reader.submit(read_index, parts, facts)
+    finally:
+        # After Ctrl-C, too: of a thread that was just started nobody else may know.
+        reader.shutdown(wait=False)
 
 
 def read_index(parts: StoreParts, facts: Facts) -> Index:
