@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from blake3 import blake3
@@ -12,6 +13,7 @@ from moved_blobs import move_blobs
 import cas
 from cas.backend.memory import MemoryBackend
 from cas.environment import SystemClock
+from cas.format import manifest_paging
 from cas.format.keys import versions_prefix
 from cas.model.names import ArtifactName
 from cas.objects.sessions import WriterSession
@@ -36,9 +38,12 @@ BASE = {
 MADE = {"a": BASE[b"a"], "moved": BASE[b"b/c"], "new": random_content(3, 3000), "tiny": b"t"}
 
 
-@pytest.fixture
-def truth(tmp_path):
-    """A store with `data:v0`."""
+@pytest.fixture(params=["one page", "a page for each file"])
+def truth(request, tmp_path, monkeypatch):
+    """A store with `data:v0`, of which an edit touches the only page, or leaves some as they are."""
+    if request.param != "one page":
+        monkeypatch.setattr(manifest_paging, "MIN_PAGE_ENTRIES", 1)
+        monkeypatch.setattr(manifest_paging, "MAX_PAGE_ENTRIES", 1)
     backend = MemoryBackend()
     init_store(backend, SystemClock(), chunk_average=4 << 10)
     open_on(backend).put(write_tree(tmp_path / "base", BASE), "data", PLAIN)
@@ -133,15 +138,17 @@ def test_a_collection_at_any_moment_that_takes_the_draft_for_dead_costs_a_try(tr
     assert settled
 
 
+@pytest.mark.parametrize("grace", [0, 3600], ids=["taken for dead", "taken for alive"])
 @pytest.mark.parametrize("name", ["data", "other"])
-def test_a_base_that_is_collected_at_any_moment_of_a_commit_costs_no_data(truth, name):
+def test_a_base_that_is_collected_at_any_moment_of_a_commit_costs_no_data(truth, name, grace):
     """The commit fails and says why, or the version that it made is whole."""
     outcomes = set()
+    options = replace(AT_ONCE, grace_seconds=grace)
 
     def delete_base(backend):
         purge(backend, 0)
-        collect(backend)
-        collect(backend)
+        collect(backend, options)
+        collect(backend, options)
 
     for number in range(1, len(operations_of_a_commit(truth, name)) + 1):
         backend = copied(truth)
@@ -176,6 +183,7 @@ def test_a_base_that_is_moved_meanwhile_is_followed(truth):
     assert held(truth, made.ref) == MADE
 
 
+@pytest.mark.parametrize("truth", ["one page"], indirect=True)  # of others an old blob is left
 def test_pages_read_where_the_base_was_moved_to_have_their_own_ids(truth):
     """A page that must not be shared is stored again, as what it is by then."""
     parts = open_on(truth).parts
@@ -192,10 +200,9 @@ def test_pages_read_where_the_base_was_moved_to_have_their_own_ids(truth):
     with store_draft(afresh, source, PLAIN, session, found.avoiding(avoided)) as stored:
         pages = list(stored.pages)
 
-    assert pages
-    for page in pages:
-        assert page.page_id.raw == blake3(page.content).digest()
-        assert page.page_id.raw not in found.base.page_locations
+    ids = [page.page_id.raw for page in pages]
+    assert ids == [blake3(page.content).digest() for page in pages]
+    assert set(ids) != set(found.base.page_locations)
 
 
 def test_a_version_under_another_name_outlives_its_base(truth):
