@@ -20,7 +20,7 @@ from cas.objects.parts import StoreParts
 from cas.operations.outcomes import GetOptions, GetOutcome
 from cas.operations.pinned import PinnedVersion
 from cas.operations.read_file import open_content
-from cas.transfer.reading import open_buffered
+from cas.transfer.seekable_file import open_buffered
 
 if TYPE_CHECKING:
     from cas.operations.list_tree import Folder, TreeOptions

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cas.errors import CasError
 from cas.objects.parts import StoreParts
-from cas.transfer.plan import limits_of
-from cas.transfer.ranges import RangeTools, WantedRange, read_ranges
+from cas.operations.read_file import range_tools
+from cas.transfer.ranges import WantedRange, read_ranges
 from cas.transfer.reading import ContentReader
 
 
@@ -51,9 +51,7 @@ def read_many(
         planned.append((len(answers), reader))
         answers.append(b"")
         wanted.append(WantedRange(reader.content, *one.within(reader.size)))
-    limits = limits_of(parts.backend.capabilities)
-    threads = max(parts.jobs, limits.in_flight)
-    found = read_ranges(wanted, RangeTools(parts.tables, limits, threads, parts.memory_bytes))
+    found = read_ranges(wanted, range_tools(parts))
     for (at, reader), part, content in zip(planned, wanted, found, strict=True):
         answers[at] = _again(reader, part) if isinstance(content, CasError) else content
     return answers

@@ -30,7 +30,8 @@ from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.objects.parts import StoreParts
 from cas.operations.draft_edits import LocalEntry
 from cas.operations.read_file import MAXIMUM_LINKS, open_content, resolve_link
-from cas.transfer.reading import ContentReader, open_buffered
+from cas.transfer.reading import ContentReader
+from cas.transfer.seekable_file import open_buffered
 
 # Of letters alone: universal-pathlib takes a scheme with a dash for a path of this machine.
 PROTOCOL = "casdraft"

@@ -10,7 +10,8 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cas.errors import ErrorCode, UnsupportedError
-from cas.transfer.reading import BUFFER_BYTES, ContentReader, StoredFile
+from cas.transfer.reading import BUFFER_BYTES, ContentReader
+from cas.transfer.seekable_file import SeekableFile
 
 if TYPE_CHECKING:
     from cas.filesystem.versions import CasFileSystem
@@ -23,9 +24,9 @@ class _ForkedFile(io.RawIOBase):
         super().__init__()
         self._open_reader = open_reader
         self._reader = open_reader()
-        self._file = StoredFile(self._reader, name)
+        self._file = SeekableFile(self._reader, name)
         self._opened_in = os.getpid()
-        self._left: list[StoredFile] = []
+        self._left: list[SeekableFile] = []
         self.name = name
         self.mode = "rb"
 
@@ -69,12 +70,12 @@ class _ForkedFile(io.RawIOBase):
             self._file.close()
         super().close()
 
-    def _here(self) -> StoredFile:
+    def _here(self) -> SeekableFile:
         if self._opened_in != os.getpid():
             position = self._file.tell()
             self._left.append(self._file)  # closing it would wait for threads of the parent
             self._reader = self._open_reader()
-            self._file = StoredFile(self._reader, self.name)
+            self._file = SeekableFile(self._reader, self.name)
             self._file.seek(position)
             self._opened_in = os.getpid()
         return self._file

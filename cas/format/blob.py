@@ -98,6 +98,11 @@ class BlobTable:
     chunk_ids: NDArray[np.uint8]
     chunk_lengths: NDArray[np.uint32]
 
+    def frame_stop(self, frame: int) -> int:
+        """Return where a frame ends in the blob."""
+        length = frame_length(int(self.frame_chunks[frame]), int(self.frame_stored[frame]))
+        return int(self.frame_offsets[frame]) + length
+
     @cached_property
     def first_chunks(self) -> NDArray[np.int64]:
         """Row of each frame's first chunk, and at the end the number of chunks; int64[f + 1]."""

@@ -6,6 +6,10 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
+# Whoever waits for storage or threads does so for this long, then looks whether it was cancelled:
+# a stop within a second, and no time spent on looking.
+WAIT_SECONDS = 0.2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:

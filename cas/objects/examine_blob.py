@@ -26,7 +26,6 @@ from cas.format.blob import (
     decode_header,
     decode_tail,
     decode_trailer,
-    frame_length,
 )
 from cas.format.encoding import Buffer
 from cas.format.verification import DamageState
@@ -148,16 +147,10 @@ def _groups(table: BlobTable) -> list[range]:
     start = 0
     offsets = table.frame_offsets.tolist()
     for frame in range(1, len(offsets) + 1):
-        if frame == len(offsets) or frame_stop(table, frame) - offsets[start] > READ_BYTES:
+        if frame == len(offsets) or table.frame_stop(frame) - offsets[start] > READ_BYTES:
             groups.append(range(start, frame))
             start = frame
     return groups
-
-
-def frame_stop(table: BlobTable, frame: int) -> int:
-    """Return where a frame ends in its blob."""
-    length = frame_length(int(table.frame_chunks[frame]), int(table.frame_stored[frame]))
-    return int(table.frame_offsets[frame]) + length
 
 
 def _examine_group(
@@ -166,16 +159,14 @@ def _examine_group(
     """Return the rows of damaged chunks of some frames, and whether header and heads fit."""
     start = 0 if frames.start == 0 else int(table.frame_offsets[frames.start])
     try:
-        content = memoryview(_get(backend, target, start, frame_stop(table, frames[-1])))
+        content = memoryview(_get(backend, target, start, table.frame_stop(frames[-1])))
     except CorruptionError:
         content = memoryview(b"")
     fit = start > 0 or _header_fits(content, target, table)
     damaged: list[Int64s] = [np.zeros(0, np.int64)]
     for frame in frames:
         a = int(table.frame_offsets[frame]) - start
-        rows, head_fits = damaged_chunks(
-            table, frame, content[a : frame_stop(table, frame) - start]
-        )
+        rows, head_fits = damaged_chunks(table, frame, content[a : table.frame_stop(frame) - start])
         damaged.append(rows)
         fit = fit and head_fits
     return np.concatenate(damaged), fit

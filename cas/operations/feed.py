@@ -8,14 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from cas.model.progress import Cancel
+from cas.model.progress import WAIT_SECONDS, Cancel
 from cas.operations.stored_tree import StoredTree
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.dedup import Facts
 from cas.transfer.packing import BlobWriter
-
-# How long the end of a put waits for uploads before it looks whether it was cancelled.
-WAIT_SECONDS = 0.2
 
 
 class Feed:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cas.format.manifest import HOLE, Page
-from cas.model.progress import Cancel, Progress, ProgressSink
+from cas.model.progress import WAIT_SECONDS, Cancel, Progress, ProgressSink
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader
-from cas.operations.feed import WAIT_SECONDS, Feed
+from cas.operations.feed import Feed
 from cas.operations.store_copy import open_dedup
 from cas.operations.stored_tree import StoredTree
 from cas.transfer.carry_batches import CarriedFile

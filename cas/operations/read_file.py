@@ -11,9 +11,18 @@ from cas.objects.parts import StoreParts
 from cas.operations.pinned import PinnedVersion
 from cas.operations.version_pages import file_content
 from cas.transfer.pieces import pieces_in_flight
+from cas.transfer.plan import limits_of
+from cas.transfer.ranges import RangeTools
 from cas.transfer.reading import ContentReader, FileContent
 
 MAXIMUM_LINKS = 40
+
+
+def range_tools(parts: StoreParts) -> RangeTools:
+    """Return what reads ranges of a store: as many threads as its storage takes reads at once."""
+    limits = limits_of(parts.backend.capabilities)
+    threads = max(parts.jobs, limits.in_flight)
+    return RangeTools(parts.tables, limits, threads, parts.memory_bytes)
 
 
 def open_content(parts: StoreParts, version: PinnedVersion, path: str) -> ContentReader:

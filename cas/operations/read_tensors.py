@@ -9,14 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from cas.model.entry import EntryKind, path_to_bytes
 from cas.objects.parts import StoreParts
 from cas.operations.pinned import PinnedVersion
-from cas.operations.read_file import find_file, open_content
+from cas.operations.read_file import find_file, open_content, range_tools
 from cas.operations.version_pages import file_content
 from cas.tensors.chunk_spans import FileChunks, chunks_of
 from cas.tensors.mapping import Tensors
 from cas.tensors.range_reader import FilePart, FileReader
 from cas.tensors.shards import open_tensors
-from cas.transfer.plan import limits_of
-from cas.transfer.ranges import RangeTools, WantedRange, fill_ranges
+from cas.transfer.ranges import WantedRange, fill_ranges
 from cas.transfer.reading import ContentReader
 
 _TABLES_AT_ONCE = 16
@@ -90,10 +89,7 @@ class VersionFiles:
     def fill(self, parts: Sequence[FilePart]) -> None:
         """Read many ranges of many files, by one plan."""
         wanted = [WantedRange(self.reader(one.path).content, one.start, one.stop) for one in parts]
-        limits = limits_of(self._parts.backend.capabilities)
-        threads = max(self._parts.jobs, limits.in_flight)
-        tools = RangeTools(self._parts.tables, limits, threads, self._parts.memory_bytes)
-        failed = fill_ranges(wanted, [one.buffer for one in parts], tools)
+        failed = fill_ranges(wanted, [one.buffer for one in parts], range_tools(self._parts))
         for number in failed:
             # Once more by itself: the file may have been moved, or only a neighbour be damaged.
             one = parts[number]

@@ -21,11 +21,11 @@ from cas.errors import CasError
 from cas.format.blob import BlobTable, decode_frame
 from cas.format.verification import DamageState
 from cas.model.ids import SessionId
-from cas.model.progress import Cancel
+from cas.model.progress import WAIT_SECONDS, Cancel
 from cas.objects.blob_list import BlobList, BlobRef
 from cas.objects.blobs import TableReader
 from cas.objects.damage import BlobDamage
-from cas.objects.examine_blob import damaged_chunks, frame_stop, read_table
+from cas.objects.examine_blob import damaged_chunks, read_table
 from cas.objects.parts import StoreParts
 from cas.objects.scan_blob import is_table_of, scan_blob
 from cas.operations.damaged_extents import Int64s
@@ -34,8 +34,6 @@ from cas.operations.repair_sources import Source, StoreSource
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.packing import BlobWriter, SentBlob
 from cas.transfer.relocation import STAYS, MovedBlob
-
-WAIT_SECONDS = 0.2
 
 
 @dataclass(slots=True, eq=False)
@@ -216,7 +214,7 @@ class BlobRepair:
         """Return the chunks of a frame of the damaged blob itself that are whole, by row."""
         if need.damage.state is DamageState.MISSING:
             return {}
-        start, stop = int(table.frame_offsets[frame]), frame_stop(table, frame)
+        start, stop = int(table.frame_offsets[frame]), table.frame_stop(frame)
         try:
             content = self._backend.get(need.target.key, start, stop)
             damaged, _ = damaged_chunks(table, frame, content)

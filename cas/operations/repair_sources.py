@@ -21,7 +21,7 @@ from cas.format.segment import chunk_keys
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame, read_range
 from cas.objects.damage import KnownDamage
-from cas.objects.examine_blob import BlobTarget, frame_stop, read_table
+from cas.objects.examine_blob import BlobTarget, read_table
 from cas.objects.index import MAXIMUM_COPIES, load_index
 from cas.objects.parts import StoreParts
 from cas.operations.affected_versions import pages_of
@@ -150,7 +150,7 @@ class StoreSource:
         """Return a verified chunk; its frame is kept, since the next chunk is often the next row."""
         frame = int(table.chunk_frames[row])
         if self._raw is None or self._raw[:2] != (ref.blob_id, frame):
-            start, stop = int(table.frame_offsets[frame]), frame_stop(table, frame)
+            start, stop = int(table.frame_offsets[frame]), table.frame_stop(frame)
             content = read_range(self._parts.backend, ref.id, start, stop)
             rows = np.array([row], np.int64)
             raw = decode_data_frame(ref.blob_id, table, frame, content, rows)

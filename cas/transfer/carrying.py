@@ -17,7 +17,7 @@ import numpy as np
 from cas.backend.base import Backend
 from cas.errors import CorruptionError
 from cas.format import keys
-from cas.model.progress import Cancel
+from cas.model.progress import WAIT_SECONDS, Cancel
 from cas.objects.blobs import TableReader, read_checked
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.carry_batches import BATCH_BYTES, Batch, CarriedFile, iter_batches, name_file
@@ -25,8 +25,6 @@ from cas.transfer.frame_reads import FrameCheck, FrameReads, encoded_frame, plan
 from cas.transfer.packing import BlobWriter
 from cas.transfer.placing import UploadCounts
 from cas.transfer.target_lookup import Found, TargetLookup
-
-WAIT_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

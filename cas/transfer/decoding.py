@@ -42,13 +42,13 @@ def decode_whole_chunks(
     table: BlobTable, read: Read, content: memoryview
 ) -> tuple[Read, list[Placement], dict[int, memoryview]]:
     """Tell the chunks of a read that are whole from those that are not, and decode the former."""
-    from cas.objects.examine_blob import damaged_chunks, frame_stop  # 6 ms; only damage needs it
+    from cas.objects.examine_blob import damaged_chunks  # 6 ms; only damage needs it
 
     raws: dict[int, memoryview] = {}
     damaged = np.zeros(len(table.chunk_lengths) + 1, np.bool_)
     for frame in range(read.first_frame, read.stop_frame):
         start = int(table.frame_offsets[frame]) - read.start
-        piece = content[start : frame_stop(table, frame) - read.start]
+        piece = content[start : table.frame_stop(frame) - read.start]
         rows, _ = damaged_chunks(table, frame, piece)
         damaged[rows] = True
         if len(rows) < int(table.frame_chunks[frame]):

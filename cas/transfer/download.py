@@ -20,7 +20,7 @@ from cas.backend.base import Backend
 from cas.errors import CorruptionError, ErrorCode
 from cas.format.blob import BlobTable
 from cas.model.entry import path_to_text
-from cas.model.progress import Cancel
+from cas.model.progress import WAIT_SECONDS, Cancel
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader
 from cas.transfer.arriving import ArrivingFiles, DownloadCounts, Wanted, WantedFile
@@ -138,7 +138,7 @@ class Download:
         try:
             while not future.done():
                 self._cancel.check()
-                wait([future], timeout=0.2)
+                wait([future], timeout=WAIT_SECONDS)
             future.result()
         finally:
             self._budget.release(size)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.format.blob import BlobTable, frame_length
+from cas.format.blob import BlobTable
 from cas.objects.blobs import EncodedFrame, decode_data_frame
 from cas.transfer.plan import Read, distinct, plan_reads, runs_of
 from cas.transfer.target_lookup import Found
@@ -78,7 +78,7 @@ class FrameCheck:
             self.at = frame.row
             start = int(table.frame_offsets[number]) - self._start
             stored = int(table.frame_stored[number])
-            stop = start + frame_length(int(table.frame_chunks[number]), stored)
+            stop = table.frame_stop(number) - self._start
             raw = decode_data_frame(
                 self._ref.blob_id, table, number, view[start:stop], frame.chunks
             )

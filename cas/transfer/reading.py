@@ -1,9 +1,7 @@
-"""One stored file as a seekable binary file that fetches and verifies only what is read."""
+"""Ranges of one stored file: only what is read is fetched, and all of it verified."""
 
 from __future__ import annotations
 
-import io
-import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
@@ -15,7 +13,7 @@ from itertools import accumulate, takewhile
 import numpy as np
 
 from cas.errors import CorruptionError, ErrorCode
-from cas.format.blob import BlobTable, frame_length
+from cas.format.blob import BlobTable
 from cas.objects.blob_list import BlobRef
 from cas.objects.blobs import TableReader, decode_data_frame
 from cas.transfer.kept_chunks import find_run, keep_frames
@@ -287,10 +285,10 @@ class ContentReader:
             while (
                 missing
                 and missing[0] == group[-1] + 1
-                and _frame_stop(table, missing[0]) - begin <= LOCAL_READS.read_bytes
+                and table.frame_stop(missing[0]) - begin <= LOCAL_READS.read_bytes
             ):
                 group.append(missing.pop(0))
-            stop = _frame_stop(table, group[-1])
+            stop = table.frame_stop(group[-1])
             try:
                 fetched |= self._tables.read_checked(
                     ref, begin, stop, partial(_decode_group, ref, table, group)
@@ -333,11 +331,6 @@ class ContentReader:
                 self._frames.popitem(last=False)
 
 
-def _frame_stop(table: BlobTable, frame: int) -> int:
-    length = frame_length(int(table.frame_chunks[frame]), int(table.frame_stored[frame]))
-    return int(table.frame_offsets[frame]) + length
-
-
 def _decode_group(
     ref: BlobRef, table: BlobTable, group: Sequence[int], content: bytes
 ) -> dict[int, memoryview]:
@@ -345,7 +338,7 @@ def _decode_group(
     begin, view = int(table.frame_offsets[group[0]]), memoryview(content)
     raws: dict[int, memoryview] = {}
     for frame in group:
-        a, b = int(table.frame_offsets[frame]) - begin, _frame_stop(table, frame) - begin
+        a, b = int(table.frame_offsets[frame]) - begin, table.frame_stop(frame) - begin
         every = np.arange(table.first_chunks[frame], table.first_chunks[frame + 1])
         raws[frame] = memoryview(decode_data_frame(ref.blob_id, table, frame, view[a:b], every))
     return raws
@@ -361,7 +354,7 @@ def _decode_wanted(
     whole: dict[int, memoryview] = {}
     partly: dict[int, memoryview] = {}
     for frame, rows in wanted.items():
-        a, b = int(table.frame_offsets[frame]) - begin, _frame_stop(table, frame) - begin
+        a, b = int(table.frame_offsets[frame]) - begin, table.frame_stop(frame) - begin
         every = np.arange(table.first_chunks[frame], table.first_chunks[frame + 1])
         try:
             raw = decode_data_frame(ref.blob_id, table, frame, view[a:b], every)
@@ -371,88 +364,3 @@ def _decode_wanted(
                 raw = decode_data_frame(ref.blob_id, table, frame, view[a:b], rows)
                 partly[frame] = memoryview(raw)
     return whole, partly
-
-
-class StoredFile(io.RawIOBase):
-    """A stored file opened for reading; wrapped in `io.BufferedReader` for users."""
-
-    def __init__(self, reader: ContentReader, name: str) -> None:
-        super().__init__()
-        self._reader = reader
-        self._position = 0
-        self._run_start = 0  # where the reads began that went on one after another
-        self._pieces: Generator[bytes] | None = None
-        self._rest = memoryview(b"")
-        self.name = name
-        self.mode = "rb"
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self._reader.size
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Tell that any position can be read."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move the position; it may lie past the end."""
-        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}
-        if whence not in bases:
-            raise ValueError(f"whence is {whence}, not 0, 1 or 2")
-        base = bases[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative seek position {base + offset}")
-        if base + offset != self._position:
-            self._end_pieces()
-            self._position = self._run_start = base + offset
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read into a buffer; return how many bytes, 0 at the end."""
-        content = self._take(len(buffer))
-        buffer[: len(content)] = content
-        self._position += len(content)
-        return len(content)
-
-    def readall(self) -> bytes:
-        """Return the bytes from the position to the end."""
-        content = self._reader.read(self._position, self.size)
-        self.seek(max(self._position, self.size))
-        return content
-
-    def close(self) -> None:
-        """Let go of what was fetched ahead."""
-        self._end_pieces()
-        super().close()
-
-    def _take(self, size: int) -> bytes | memoryview:
-        """Return up to `size` bytes at the position; fetched ahead once a long run is read."""
-        if self._pieces is None:
-            start, stop = self._position, self._position + size
-            if start - self._run_start < PIECE_BYTES or self.size - start <= PIECE_BYTES:
-                kept = self._reader.read_kept(start, stop)
-                return self._reader.read(start, stop) if kept is None else kept
-            self._pieces = self._reader.pieces(start, self.size)
-        if not self._rest:
-            self._rest = memoryview(next(self._pieces, b""))
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
-
-    def _end_pieces(self) -> None:
-        if self._pieces is not None:
-            self._pieces.close()
-        self._pieces, self._rest = None, memoryview(b"")
-
-
-def open_buffered(reader: ContentReader, name: str) -> io.BufferedReader:
-    """Return a seekable, buffered binary file."""
-    return io.BufferedReader(StoredFile(reader, name), BUFFER_BYTES)

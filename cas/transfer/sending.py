@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from cas.errors import CorruptionError, ErrorCode
 from cas.model.entry import path_to_text
-from cas.model.progress import Cancel, Cancelled
+from cas.model.progress import WAIT_SECONDS, Cancel, Cancelled
 from cas.objects.blobs import TableReader
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.gathering import StoredFile, gather_files
@@ -105,7 +105,7 @@ class Sender:
     def _take(self, size: int, future: Future[None]) -> None:
         while not future.done():
             self._cancel.check()
-            wait([future], timeout=0.2)
+            wait([future], timeout=WAIT_SECONDS)
             self._report()
         self._budget.release(size)
         future.result()

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from cas.chunking.cutter import Cutter
 from cas.format.manifest import INLINE_LIMIT
 from cas.model.entry import EntryKind
-from cas.model.progress import Cancel
+from cas.model.progress import WAIT_SECONDS, Cancel
 from cas.transfer.big_file import BigFile
 from cas.transfer.budget import MemoryBudget
 from cas.transfer.content import Content, LocalContent, OpenedFile
@@ -178,7 +178,7 @@ class Upload:
     def _make_room(self) -> None:
         """Nothing is being read and the budget is used up: wait for blobs to be sent."""
         self._writer.make_room()
-        self._budget.wait_for_release(0.2)
+        self._budget.wait_for_release(WAIT_SECONDS)
         self._report()
 
     def _tasks(self, rows: Sequence[int]) -> Iterator[_Task]:
