@@ -21,8 +21,8 @@ from cas.transfer.ignore import Ignore
 from cas.transfer.remote_tree import RemoteTree, scan_places
 from cas.transfer.tree import LocalTree, scan_tree
 
-FETCH_THREADS = 8
-_PIECE_BYTES = 8 << 20
+_FETCH_THREADS = 8
+_PIECE_BYTES = 8 << 20  # what each thread holds
 
 # A path in the draft and what is to stand there; None is an empty folder.
 Found = tuple[bytes, LocalEntry | None]
@@ -109,7 +109,7 @@ def _fetched(
         def fetch(row: int) -> Found:
             return targets.of(tree.paths[row]), _fetch(staging, tree, row)
 
-        pool = ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="cas-fetch")
+        pool = ThreadPoolExecutor(_FETCH_THREADS, thread_name_prefix="cas-fetch")
         yield from open_things.enter_context(pool).map(fetch, rows)
 
 

@@ -12,7 +12,7 @@ from cas.model.entry import EntryKind
 from cas.operations.list_folder import Child, iter_children
 from cas.operations.pinned import PinnedVersion
 
-_KNOWN_FOLDERS = 100_000
+_KNOWN_FOLDERS = 100_000  # some 10 MB; those that are written to next are asked for anew
 
 
 @dataclass(frozen=True, slots=True, eq=False)

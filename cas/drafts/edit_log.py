@@ -47,10 +47,10 @@ class EditLog:
             raise _closed()
         self._lock(alone=True)
         try:
-            size = os.fstat(self._descriptor)
-            if size.st_nlink == 0:
+            status = os.fstat(self._descriptor)
+            if status.st_nlink == 0:
                 raise _closed()
-            content = os.pread(self._descriptor, size.st_size - self._position, self._position)
+            content = os.pread(self._descriptor, status.st_size - self._position, self._position)
             whole = content.rfind(b"\n") + 1
             if whole < len(content):  # whoever wrote it was killed
                 os.ftruncate(self._descriptor, self._position + whole)

@@ -24,7 +24,7 @@ from cas.transfer.locks import lock_alone, lock_shared
 from cas.transfer.stamp import FileStamp
 
 FOLDER = "drafts-1"
-ATTEMPTS = 8
+_ATTEMPTS = 8
 _FILES_IN_FOLDER = 4096
 _NAME = re.compile("[0-9a-f]{16}")
 
@@ -44,6 +44,7 @@ class Staging:
         self._prefix = random_bytes(4).hex()
         self._count = 0
         self._held: Counter[bytes] = Counter()
+        self._own = os.fsencode(f"{folder}{os.sep}")
 
     @property
     def id(self) -> str:
@@ -79,7 +80,7 @@ class Staging:
             if self._held[entry.local] > 0:
                 return
             del self._held[entry.local]
-        if not keep and entry.local.startswith(os.fsencode(self.folder) + b"/"):
+        if not keep and entry.local.startswith(self._own):
             with suppress(OSError):
                 Path(os.fsdecode(entry.local)).unlink()
 
@@ -151,14 +152,14 @@ def _top(state_dir: Path | None) -> Path:
 
 def _make(top: Path) -> tuple[Path, int]:
     """Make a folder and lock it; whoever cleans up may be faster than the lock."""
-    for attempt in range(ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         path = top / random_bytes(8).hex()
         path.mkdir(mode=0o700)
         descriptor = _open_folder(path)
         if descriptor < 0:
             return path, descriptor
         is_locked = lock_shared(descriptor)
-        if path.is_dir() and (is_locked or attempt + 1 == ATTEMPTS):
+        if path.is_dir() and (is_locked or attempt + 1 == _ATTEMPTS):
             return path, descriptor
         os.close(descriptor)
         shutil.rmtree(path, ignore_errors=True)

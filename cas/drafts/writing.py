@@ -102,7 +102,7 @@ class WritingDraft(ReadingDraft):
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Let a file of the draft stand at another path, too; no content moves."""
         source, target = self._at(path1), self._at(path2)
-        with as_os_errors():
+        with as_os_errors(), self.tree.held():
             check_path(target)
             if isinstance(self.tree.look(source), Folder):
                 self.tree.make_folder(target)
@@ -171,7 +171,7 @@ class WritingDraft(ReadingDraft):
             MissingPathError: the folder above is missing, and not to be made.
         """
         at = self._at(path)
-        with as_os_errors():
+        with as_os_errors(), self.tree.held():
             check_path(at)
             if self.tree.look(at) is not None:
                 raise _exists(at)
@@ -183,12 +183,13 @@ class WritingDraft(ReadingDraft):
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         """Make a folder and those above it; raises as `mkdir` does."""
         at = self._at(path)
-        if exist_ok and self.isdir(path):
-            return
-        if at:
+        # Held, since whoever writes beside may make the same folder: fsspec does for each file.
+        with self.tree.held():
+            if exist_ok and self.isdir(path):
+                return
+            if not at:
+                raise _exists(at)
             self.mkdir(path)
-        elif not exist_ok:
-            raise _exists(at)
 
     def rmdir(self, path: str) -> None:
         """Remove a folder that is empty.
@@ -198,7 +199,7 @@ class WritingDraft(ReadingDraft):
             MissingPathError: there is none.
         """
         at = self._at(path)
-        with as_os_errors():
+        with as_os_errors(), self.tree.held():
             if self.tree.children(at):
                 raise FullFolderError(
                     f"{path_to_text(at)!r} is not empty",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 from datetime import UTC, datetime
 
@@ -233,6 +234,33 @@ def test_threads_write_side_by_side(store):
 
     assert len(draft.version) == 160
     assert all(draft.version.read(f"{n}/7") == bytes([n]) * 1000 for n in range(8))
+
+
+def test_threads_make_the_same_folder_side_by_side(draft):
+    """With `exist_ok` it is none of their concern who was first."""
+    start = threading.Barrier(4)
+    refused = []
+
+    def make():
+        for number in range(50):
+            start.wait()
+            try:
+                draft.makedirs(f"new-{number}/folder", exist_ok=True)
+            except FileExistsError as error:
+                refused.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that they do come between each other
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert refused == []
 
 
 def test_an_open_file_that_nobody_closes_is_not_kept(draft):
