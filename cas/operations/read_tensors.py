@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from cas.model.entry import EntryKind, path_to_bytes
 from cas.objects.parts import StoreParts
 from cas.operations.pinned import PinnedVersion
 from cas.operations.read_file import find_file, open_content, range_tools
 from cas.operations.version_pages import file_content
-from cas.tensors.chunk_spans import FileChunks, chunks_of
 from cas.tensors.mapping import Tensors
 from cas.tensors.range_reader import FilePart, FileReader
 from cas.tensors.shards import open_tensors
+from cas.transfer.file_chunks import FileChunks, chunks_of
 from cas.transfer.ranges import WantedRange, fill_ranges
 from cas.transfer.reading import ContentReader
 
-_TABLES_AT_ONCE = 16
 # Files are compared one after another; 64 bytes a chunk are a thousandth of a file.
 _KEPT_FILES = 8
 
@@ -68,7 +66,7 @@ class VersionFiles:
         ]
 
     def chunks(self, path: str, /) -> FileChunks | None:
-        """Return the chunks of a file, whose tables are read side by side at first."""
+        """Return the chunks of a file; those of a few files are kept."""
         with self._lock:
             if path in self._chunks:
                 return self._chunks[path]
@@ -81,9 +79,6 @@ class VersionFiles:
 
     def _read_chunks(self, path: str) -> FileChunks | None:
         content = file_content(*find_file(self._version, path))
-        refs = list(dict.fromkeys(extent[0] for extent in content.extents if extent[0]))
-        with ThreadPoolExecutor(_TABLES_AT_ONCE, thread_name_prefix="cas-tables") as pool:
-            list(pool.map(self._parts.tables.read, refs))
         return chunks_of(self._parts.tables, content)
 
     def fill(self, parts: Sequence[FilePart]) -> None:

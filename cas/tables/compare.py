@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cas.tables.chunk_map import ChunkMap
 from cas.tables.columns import find_changes, read_columns
 from cas.tables.database import Database
 from cas.tables.keyed import compare_by_key
@@ -13,9 +12,7 @@ from cas.tables.multisets import compare_as_multisets
 from cas.tables.outcomes import RowsOptions, TableDiff
 from cas.tables.pair import Table, TablePair
 from cas.tables.served_files import Readable
-from cas.tables.shared_groups import ROW_NUMBER, split_rows
-
-Maps = tuple[ChunkMap, ChunkMap]
+from cas.tables.shared_groups import ROW_NUMBER, Chunks, split_rows
 
 
 class TableComparer:
@@ -40,7 +37,7 @@ class TableComparer:
         return self._count(self._open(content, "the file"))
 
     def compare(
-        self, path: str, old: Readable, new: Readable, maps: Maps | None = None
+        self, path: str, old: Readable, new: Readable, chunks: Chunks | None = None
     ) -> TableDiff:
         """Return what differs.
 
@@ -48,15 +45,15 @@ class TableComparer:
             path: what the table is called.
             old: its content before.
             new: its content now.
-            maps: of which chunks both are made, so that what they share is not read.
+            chunks: those of both, so that what they share is not read.
 
         Raises:
             InvalidInputError: one is not what its name says, or cannot be compared by this key.
         """
         tables = self._open(old, "the old file"), self._open(new, "the new file")
         columns = find_changes(tables[0].columns, tables[1].columns)
-        if maps is not None:
-            tables = self._leave_out_shared(tables, maps)
+        if chunks is not None:
+            tables = self._leave_out_shared(tables, chunks)
         return replace(self._compare_rows(path, *tables), columns=columns)
 
     def _compare_rows(self, path: str, old: Table, new: Table) -> TableDiff:
@@ -80,14 +77,14 @@ class TableComparer:
         ((count,),) = self._database.ask(f"SELECT count(*) FROM {table.reader}")
         return int(count)
 
-    def _leave_out_shared(self, tables: tuple[Table, Table], maps: Maps) -> tuple[Table, Table]:
+    def _leave_out_shared(self, tables: tuple[Table, Table], chunks: Chunks) -> tuple[Table, Table]:
         """Return tables without the rows that both have in groups of the same bytes, if they are
         read the same way.
         """
         old, new = tables
         if list(old.columns.items()) != list(new.columns.items()) or ROW_NUMBER in old.columns:
             return tables
-        splits = split_rows(self._database, (old.url, new.url), maps)
+        splits = split_rows(self._database, (old.url, new.url), chunks)
         if splits is None:
             return tables
         numbered = [replace(one, reader=self._kind.numbered_reader(one.url)) for one in tables]

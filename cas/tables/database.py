@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from cas.environment import available_cpus
 from cas.errors import ErrorCode, InvalidInputError, UnsupportedError
 from cas.model.units import MIB
 from cas.tables.served_files import SCHEME, Readable, ServedFiles
@@ -106,7 +106,7 @@ def open_database(memory_bytes: int) -> Iterator[Database]:
     with tempfile.TemporaryDirectory(prefix="cas-rows-") as spill:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{max(1, memory_bytes // MIB)}MiB",
-            "threads": min(_THREADS, os.cpu_count() or 1),
+            "threads": min(_THREADS, available_cpus()),
             "temp_directory": spill,
             "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,

@@ -8,7 +8,7 @@ from cas.objects.parts import StoreParts
 from cas.operations.diff import Change, diff_versions
 from cas.operations.pinned import PinnedVersion
 from cas.operations.read_file import open_content
-from cas.tables.chunk_map import read_chunk_map
+from cas.tables.chunk_names import read_chunks
 from cas.tables.compare import TableComparer
 from cas.tables.database import open_database
 from cas.tables.kinds import kind_of
@@ -63,9 +63,9 @@ def _compare(
         count = comparer.count_rows(open_content(parts, old, path))
         return TableDiff(kind="removed", path=path, removed=count)
     before, after = (open_content(parts, version, path) for version in versions)
-    maps = None
+    chunks = None
     if comparer.has_groups:
-        mapped = [read_chunk_map(parts.tables, one.content) for one in (before, after)]
-        if mapped[0] is not None and mapped[1] is not None:
-            maps = mapped[0], mapped[1]
-    return comparer.compare(path, before, after, maps)
+        known = [read_chunks(parts.tables, one.content) for one in (before, after)]
+        if known[0] is not None and known[1] is not None:
+            chunks = known[0], known[1]
+    return comparer.compare(path, before, after, chunks)

@@ -11,8 +11,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cas.tables.chunk_map import ChunkMap
+from cas.tables.chunk_names import name_range
 from cas.tables.database import Database
+from cas.transfer.file_chunks import FileChunks
+
+Chunks = tuple[FileChunks, FileChunks]
 
 ROW_NUMBER = "file_row_number"
 # Conditions of one query; beyond that all groups are read.
@@ -47,7 +50,7 @@ class RowSplit:
 
 
 def split_rows(
-    database: Database, urls: tuple[str, str], maps: tuple[ChunkMap, ChunkMap]
+    database: Database, urls: tuple[str, str], chunks: Chunks
 ) -> tuple[RowSplit, RowSplit] | None:
     """Return how the rows of two files are split; None if nothing would be saved.
 
@@ -56,8 +59,8 @@ def split_rows(
     """
     groups = [read_groups(database, url) for url in urls]
     names = [
-        [(one.layout, chunks.name_range(one.start, one.stop)) for one in of_file]
-        for of_file, chunks in zip(groups, maps, strict=True)
+        [(one.layout, name_range(of_chunks, one.start, one.stop)) for one in of_file]
+        for of_file, of_chunks in zip(groups, chunks, strict=True)
     ]
     old_shared, new_shared = match_pairs(*names)
     ranges = [

@@ -3,74 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from blake3 import blake3
-from numpy.typing import NDArray
 
-from cas.objects.blobs import TableReader
 from cas.tensors.range_reader import FilePart, TensorFiles
 from cas.tensors.stored_tensor import StoredTensor
-from cas.transfer.gathering import check_placements
-from cas.transfer.plan import Placement
-from cas.transfer.reading import FileContent
+from cas.transfer.file_chunks import FileChunks
 
-_ID_BYTES = 32
 _HASHED_AT_ONCE = 8 << 20
 
 Span = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class FileChunks:
-    """The chunks of a file or of a part of it, in order: where each begins and ends, and its id.
-    A run of zeros that is not stored has an id of zeros, which no chunk has.
-    """
-
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
-    ids: NDArray[np.uint8]
-
-    def within(self, start: int, stop: int) -> FileChunks:
-        """Return the chunks that reach into a range, their places counted from its start: the
-        first may begin before 0. Zeros are cut to the range.
-        """
-        first = int(np.searchsorted(self.stops, start, side="right"))
-        last = int(np.searchsorted(self.starts, stop, side="left"))
-        rows = slice(first, max(first, last))
-        ids = self.ids[rows]
-        starts, stops = self.starts[rows] - start, self.stops[rows] - start
-        zeros = ~ids.any(axis=1)
-        starts = np.where(zeros, np.maximum(starts, 0), starts)
-        stops = np.where(zeros, np.minimum(stops, stop - start), stops)
-        return FileChunks(starts, stops, ids)
-
-
-def chunks_of(tables: TableReader, content: FileContent) -> FileChunks | None:
-    """Return the chunks of a stored file; None of a tiny one that is stored in a page.
-
-    Raises:
-        CorruptionError: a blob's table is missing or damaged, or a page speaks of chunks that the
-            blob does not have.
-        BackendError: the storage failed.
-    """
-    if content.inline is not None:
-        return None
-    lengths: list[NDArray[np.int64]] = []
-    ids: list[NDArray[np.uint8]] = []
-    for ref, first, count, length in content.extents:
-        if ref is None:
-            lengths.append(np.array([length], np.int64))
-            ids.append(np.zeros((1, _ID_BYTES), np.uint8))
-            continue
-        table = tables.read(ref)
-        check_placements(ref, table, [Placement(0, 0, first, first + count, length)])
-        lengths.append(table.chunk_lengths[first : first + count].astype(np.int64))
-        ids.append(table.chunk_ids[first : first + count])
-    stops = np.cumsum(np.concatenate([np.zeros(0, np.int64), *lengths]))
-    starts = np.concatenate([np.zeros(1, np.int64), stops])[:-1]
-    return FileChunks(starts, stops, np.concatenate([np.zeros((0, _ID_BYTES), np.uint8), *ids]))
 
 
 def shared_spans(

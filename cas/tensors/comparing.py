@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
-from cas.tensors.chunk_spans import FileChunks, Span, hashed_spans, other_spans, shared_spans
+from cas.tensors.chunk_spans import Span, hashed_spans, other_spans, shared_spans
 from cas.tensors.differences import Difference, canonical
 from cas.tensors.mapping import read_raw
 from cas.tensors.range_reader import FilePart, TensorFiles
 from cas.tensors.stored_tensor import StoredTensor
+from cas.transfer.file_chunks import FileChunks
 
 # Of each side; pieces of a batch are in flight together.
 BATCH_BYTES = 32 << 20

@@ -5,6 +5,7 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,4 @@ def _tensor(
     stop = start + tensor.nbytes
     if stop > reader.size:
         raise malformed(reader.name, f"tensor {name!r} ends at {stop:,}, after the file's end")
-    return StoredTensor(
-        path=reader.name, name=name, element=element, shape=shape, start=start, stop=stop
-    )
+    return replace(tensor, stop=stop)

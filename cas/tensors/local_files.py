@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from cas.errors import ErrorCode, InvalidInputError
 from cas.model.entry import path_to_bytes, path_to_text
-from cas.tensors.chunk_spans import FileChunks
 from cas.tensors.range_reader import FilePart, FileReader
 from cas.transfer.cutting import open_source, read_fully
+from cas.transfer.file_chunks import FileChunks
 
 
 class LocalFiles:

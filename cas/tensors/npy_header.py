@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,15 +74,7 @@ def _with_bytes(reader: RangeReader, tensor: StoredTensor) -> StoredTensor:
             f"{tensor.dtype} {list(tensor.shape)} takes {nbytes:,} bytes, "
             f"and {reader.size - tensor.start:,} follow the header",
         )
-    return StoredTensor(
-        path=tensor.path,
-        name=tensor.name,
-        element=tensor.element,
-        shape=tensor.shape,
-        start=tensor.start,
-        stop=tensor.start + nbytes,
-        fortran=tensor.fortran,
-    )
+    return replace(tensor, stop=tensor.start + nbytes)
 
 
 def _parse_literal(name: str, content: bytes, encoding: str) -> Any:

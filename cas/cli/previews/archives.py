@@ -70,7 +70,7 @@ def preview_tar(source: Source) -> Preview:
 
 def _open_tar(source: Source) -> io.BufferedReader | io.BytesIO:
     """Open a tar; of one that is packed, its beginning: a few KiB may unpack to any size."""
-    if not source.name.lower().endswith(("gz",)):
+    if not source.name.lower().endswith("gz"):
         return source.open()  # seeking past the members reads their heads alone
     try:
         return io.BytesIO(

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from written_tables import Content, parquet_bytes
 
 import cas
-from cas.tables.chunk_map import ChunkMap
+from cas.tables.chunk_names import name_range
 from cas.tables.compare import TableComparer
 from cas.tables.kinds import kind_of
 from cas.tables.outcomes import RowsOptions
 from cas.tables.shared_groups import match_pairs
 from cas.testing.corpora import random_content
+from cas.transfer.file_chunks import FileChunks
 
 KIND = kind_of("x.parquet")
 TYPES = {"id": "INTEGER", "payload": "BLOB"}
@@ -25,22 +26,23 @@ def rows(first, last):
     return [[number, random_content(number, 100)] for number in range(first, last)]
 
 
-def chunk_map(content, size=16 << 10):
+def chunks_of(content, size=16 << 10):
     """Cut as no store does: by position, with ids that tell contents apart."""
     import numpy as np
     from blake3 import blake3
 
     pieces = [content[at : at + size] for at in range(0, len(content), size)]
     ids = np.frombuffer(b"".join(blake3(piece).digest() for piece in pieces), np.uint8)
-    return ChunkMap(ids.reshape(-1, 32), np.array([len(piece) for piece in pieces], np.int64))
+    stops = np.cumsum([0, *map(len, pieces)])
+    return FileChunks(stops[:-1], stops[1:], ids.reshape(-1, 32))
 
 
 def compare(database, old, new, **options):
-    """Compare with maps; return what differs, and how many bytes of both sides were read."""
+    """Compare with chunks; return what differs, and how many bytes of both sides were read."""
     contents = Content(old), Content(new)
     comparer = TableComparer(database, KIND, RowsOptions(**options))
-    maps = chunk_map(old), chunk_map(new)
-    diff = comparer.compare("x.parquet", *contents, maps)
+    chunks = chunks_of(old), chunks_of(new)
+    diff = comparer.compare("x.parquet", *contents, chunks)
     return diff, [content.received for content in contents]
 
 
@@ -122,9 +124,11 @@ def test_ranges_of_one_name_are_equal(content, more, spans):
     parts = [(at % len(content), at % len(content) + length) for at, length in spans]
     parts = [(a, min(b, len(content))) for a, b in parts]
 
-    names = [chunk_map(file, 4).name_range(a, b) for file, (a, b) in zip(files, parts, strict=True)]
+    names = [
+        name_range(chunks_of(file, 4), a, b) for file, (a, b) in zip(files, parts, strict=True)
+    ]
 
     if names[0] == names[1]:
         (a, b), (c, d) = parts
         assert files[0][a:b] == files[1][c:d]
-    assert chunk_map(files[0], 4).name_range(*parts[0]) == names[0]
+    assert name_range(chunks_of(files[0], 4), *parts[0]) == names[0]

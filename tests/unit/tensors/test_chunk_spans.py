@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from written_tensors import MemoryFiles
 
-from cas.tensors.chunk_spans import FileChunks, hashed_spans, other_spans, shared_spans
+from cas.tensors.chunk_spans import hashed_spans, other_spans, shared_spans
 from cas.tensors.element_types import ELEMENT_TYPES
 from cas.tensors.stored_tensor import StoredTensor
+from cas.transfer.file_chunks import FileChunks
 
 # A file is pieces of these; one is a hole.
 PIECES = {"a": b"aa", "b": b"bbb", "c": b"c", "d": b"dddd", "0": bytes(3)}
