@@ -12,6 +12,11 @@ from cas.objects.parts import StoreParts
 
 # Each of these takes some milliseconds to load that commands of another kind need not spend.
 if TYPE_CHECKING:
+    from cas.operations.collection_outcomes import (
+        CollectionOutcome,
+        CollectionPlan,
+        CollectOptions,
+    )
     from cas.operations.delete import Deletion
     from cas.operations.expire import Expiry
     from cas.operations.explain import Explanation
@@ -187,6 +192,39 @@ class Upkeep:
         from cas.operations.explain import explain
 
         return explain(self._parts, what)
+
+    # -- garbage
+
+    def plan_collection(self, options: CollectOptions | None = None) -> CollectionPlan:
+        """Return which blobs a collection would delete, and why it would not, changing nothing.
+
+        Raises:
+            UnsupportedError: the store needs a newer cas.
+            BackendError: the storage failed.
+        """
+        check_features(self._parts.config, "gc")
+        from cas.operations.collection_outcomes import CollectOptions
+        from cas.operations.plan_collection import plan_collection
+
+        return plan_collection(self._parts, options or CollectOptions())
+
+    def collect_garbage(self, options: CollectOptions | None = None) -> CollectionOutcome:
+        """Delete the blobs that nothing needs; safe beside writers, readers and other collectors.
+
+        What versions need stays, those in the trash too; so does what was stored within the grace.
+        Killed at any point, it is finished by the next call, whoever makes it.
+
+        Raises:
+            RefusedError: a brake holds (BRAKE); nothing was deleted. The hint names its override.
+            CorruptionError: a repack is part of it, and a page or root is missing or damaged.
+            UnsupportedError: the storage does not keep two writers apart, or the store needs a
+                newer cas.
+            BackendError: the storage failed; the next call goes on from there.
+        """
+        from cas.operations.collect_garbage import collect_garbage
+        from cas.operations.collection_outcomes import CollectOptions
+
+        return collect_garbage(self._parts, options or CollectOptions())
 
     # -- repack
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cas.cli.markdown import FoldedTable, marked_name, print_comment
 from cas.cli.render import Console, to_json
 from cas.cli.text import escape
 from cas.model.units import format_count, format_size
@@ -30,10 +31,6 @@ _TITLES = {
     "R": "Renamed",
     "X": "Mode changed",
 }
-# Beyond this a comment on a pull request is cut, or refused: GitHub takes 65,536 characters.
-MOST_MARKDOWN_LINES = 200
-# What Markdown would take for markup, or for a link, a mention or an issue.
-_MARKED = str.maketrans({one: f"&#{ord(one)};" for one in "&<>`|*_[]()#@~\\!"})
 
 _Groups = dict[str, "Sequence[Change]"]
 
@@ -102,27 +99,18 @@ def _sizes(change: Change, letter: str) -> str:
 
 
 def _print_markdown(console: Console, groups: _Groups, style: DiffStyle, summary: str) -> None:
-    """Print the diff as a comment for a pull request: a summary, and a table that can be opened."""
-    console.answer(f"### {marked(style.old)} → {marked(style.new)}\n")
-    console.answer(f"{marked(summary)}")
     changes = [] if style.stat else _in_order(groups)
-    if not changes:
-        return
-    console.answer(f"\n<details><summary>{format_count(len(changes), 'path')}</summary>\n")
-    console.answer("| | path | size |\n| --- | --- | ---: |")
-    for change, letter in changes[:MOST_MARKDOWN_LINES]:
-        path = f"<code>{marked(escape(change.path))}</code>"
-        if letter == "R":
-            path = f"<code>{marked(escape(change.old_path or ''))}</code> → {path}"
-        console.answer(f"| {_TITLES[letter]} | {path} | {_sizes(change, letter)} |")
-    if len(changes) > MOST_MARKDOWN_LINES:
-        console.answer(f"| | … and {len(changes) - MOST_MARKDOWN_LINES:,} more | |")
-    console.answer("\n</details>")
+    rows = [
+        (_TITLES[letter], _marked_paths(change, letter), _sizes(change, letter))
+        for change, letter in changes
+    ]
+    table = FoldedTable("path", ("", "path", "size"), rows, right=frozenset({2}))
+    print_comment(console, (style.old, style.new), summary, table)
 
 
-def marked(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    return text.translate(_MARKED)
+def _marked_paths(change: Change, letter: str) -> str:
+    path = marked_name(change.path)
+    return f"{marked_name(change.old_path or '')} → {path}" if letter == "R" else path
 
 
 def _summarise(groups: Mapping[str, Sequence[Change]]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from cas.cli.diffs import DIFFERENT_EXIT, MOST_MARKDOWN_LINES, DiffStyle, marked
+from cas.cli.diffs import DIFFERENT_EXIT, DiffStyle
+from cas.cli.markdown import FoldedTable, marked, marked_name, print_comment
 from cas.cli.render import Console, to_json
 from cas.cli.text import escape
-from cas.model.units import format_count, format_size
+from cas.model.units import format_size
 
 if TYPE_CHECKING:
     from cas import TensorDiff
@@ -63,29 +64,20 @@ def _print_files(console: Console, diff: TensorDiff, style: DiffStyle) -> None:
 
 
 def _print_markdown(console: Console, diff: TensorDiff, style: DiffStyle, summary: str) -> None:
-    """Print the diff as a comment for a pull request: a summary, and a table that can be opened."""
-    console.answer(f"### {marked(style.old)} → {marked(style.new)}\n")
-    console.answer("no tensor differs" if diff.is_empty else marked(summary))
     rows = [] if style.stat else list(_markdown_rows(diff))
-    if not rows:
-        return
-    console.answer(f"\n<details><summary>{format_count(len(rows), 'tensor')}</summary>\n")
-    console.answer("| | file | tensor | |\n| --- | --- | --- | --- |")
-    for row in rows[:MOST_MARKDOWN_LINES]:
-        console.answer(row)
-    if len(rows) > MOST_MARKDOWN_LINES:
-        console.answer(f"| | … and {len(rows) - MOST_MARKDOWN_LINES:,} more | | |")
-    console.answer("\n</details>")
+    told = "no tensor differs" if diff.is_empty else summary
+    table = FoldedTable("tensor", ("", "file", "tensor", ""), rows)
+    print_comment(console, (style.old, style.new), told, table)
 
 
-def _markdown_rows(diff: TensorDiff) -> Iterator[str]:
+def _markdown_rows(diff: TensorDiff) -> Iterator[tuple[str, str, str, str]]:
     for file in diff.files:
-        path = f"<code>{marked(escape(file.path))}</code>"
+        path = marked_name(file.path)
         for change in file.changes:
-            name = f"<code>{marked(escape(change.name))}</code>"
-            yield f"| {change.kind.capitalize()} | {path} | {name} | {marked(escape(change.describe()))} |"
+            told = marked(escape(change.describe()))
+            yield change.kind.capitalize(), path, marked_name(change.name), told
     for skipped, reason in diff.skipped:
-        yield f"| Not told | <code>{marked(escape(skipped))}</code> | | {marked(escape(reason))} |"
+        yield "Not told", marked_name(skipped), "", marked(escape(reason))
 
 
 def _summary_text(summary: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cas.model.entry import Entry, EntryKind
 from cas.model.html import BLUE, Cell, Markup, card, code, colored, remark, table
-from cas.model.units import format_count, format_size
+from cas.model.units import format_exact_size, format_size
 
 MOST_ENTRIES = 20
 
@@ -15,7 +15,7 @@ def entry_card(entry: Entry) -> Markup:
     """Return everything about an entry."""
     executable = ", executable" if entry.executable else ""
     facts: list[tuple[str, Cell]] = [
-        ("size", "" if entry.kind is EntryKind.DIRECTORY else _size(entry)),
+        ("size", "" if entry.kind is EntryKind.DIRECTORY else format_exact_size(entry.size)),
         ("leads to", code(entry.target) if entry.target is not None else ""),
         ("hash", code(entry.hash.hex) if entry.hash else ""),
     ]
@@ -35,11 +35,6 @@ def entries_table(entries: Sequence[Entry]) -> Markup:
     rest = len(entries) - MOST_ENTRIES
     more = remark(f"… and {rest:,} more") if rest > 0 else None
     return card(title, format_size(size), listed, more)
-
-
-def _size(entry: Entry) -> str:
-    exact = "" if entry.size < 1024 else f" ({format_count(entry.size, 'byte')})"
-    return f"{format_size(entry.size)}{exact}"
 
 
 def _short_hash(entry: Entry) -> Cell:

@@ -58,6 +58,12 @@ def format_size(size: int) -> str:
     raise AssertionError("unreachable")
 
 
+def format_exact_size(size: int) -> str:
+    """Return `size` bytes for people, and to the byte: `12 B`, `4.0 KiB (4,100 bytes)`."""
+    rounded = format_size(size)
+    return rounded if abs(size) < KIB else f"{rounded} ({size:,} bytes)"
+
+
 def format_rate(size: int, seconds: float) -> str:
     """Return the speed of moving `size` bytes in `seconds` seconds."""
     return f"{format_size(int(size / max(seconds, 1e-9)))}/s"

@@ -10,7 +10,7 @@ from cas.cli.previews.preview import Preview, Table
 from cas.cli.previews.protocols import Protocol, find_protocol
 from cas.cli.text import escape, fit_widths, format_table, shorten
 from cas.model.entry import Entry, EntryKind
-from cas.model.units import format_count, format_size
+from cas.model.units import format_exact_size
 
 if TYPE_CHECKING:
     from cas.cli.render import Console
@@ -41,7 +41,8 @@ def show_file(
         console.document({"ref": ref, "path": entry.path, "entry": entry, "preview": made})
         return
     console.heading(escape(f"{ref}/{entry.path}"))
-    facts = [("kind", _kind(entry, preview)), ("size", _size(entry))]
+    size = "" if entry.kind is EntryKind.DIRECTORY else format_exact_size(entry.size)
+    facts = [("kind", _kind(entry, preview)), ("size", size)]
     facts += [("leads to", entry.target)] if entry.target is not None else []
     facts += [("hash", entry.hash.hex)] if entry.hash else []
     for name, value in facts:
@@ -119,13 +120,6 @@ def _kind(entry: Entry, preview: Preview | None) -> str:
     executable = ", executable" if entry.executable else ""
     link = "link to " if entry.kind is EntryKind.SYMLINK else ""
     return f"{link}{preview.summary if preview else 'file'}{executable}"
-
-
-def _size(entry: Entry) -> str:
-    if entry.kind is EntryKind.DIRECTORY:
-        return ""
-    exact = "" if entry.size < 1024 else f" ({format_count(entry.size, 'byte')})"
-    return f"{format_size(entry.size)}{exact}"
 
 
 def _document(preview: Preview) -> Mapping[str, Any]:
