@@ -5,6 +5,7 @@ Spec: specs/format/02-encoding.md
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cas.errors import InvalidInputError
@@ -41,6 +42,11 @@ class FieldReader:
     def _take(self, name: str) -> Any:
         self._asked.add(name)
         return self._fields.get(name)
+
+    def has_any(self, names: Sequence[str]) -> bool:
+        """Tell whether one of these fields is there; all of them are known then."""
+        self._asked.update(names)
+        return any(name in self._fields for name in names)
 
     def integer(self, name: str, *, low: int = 0, high: int = MAX_INTEGER) -> int:
         """Return an integer between `low` and `high`, both included."""

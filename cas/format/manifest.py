@@ -9,15 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from blake3 import blake3
 from numpy.typing import NDArray
 
-from cas.errors import CorruptionError
 from cas.format.encoding import (
-    ID_BYTES,
     MAX_BLOB_CHUNKS,
     Buffer,
     column,
@@ -36,10 +32,23 @@ from cas.format.manifest_columns import (
     read_blob_columns,
     split_paths_column,
 )
+from cas.format.manifest_digest import (
+    AnyDigestBuilder,
+    DigestBuilder,
+    DigestPart,
+    GroupDigestBuilder,
+    PageGroups,
+    StatedDigest,
+    builder_like,
+    digest_part,
+    page_digest_columns,
+)
 from cas.format.manifest_paging import (
     MAX_PAGE_ENTRIES,
     MAX_PAGE_WEIGHT,
     MIN_PAGE_ENTRIES,
+    group_ends,
+    is_group_end,
     is_page_end,
     split_paths,
 )
@@ -52,7 +61,7 @@ from cas.format.manifest_root import (
     root_page_location,
 )
 from cas.model.entry import Entry, EntryKind, path_to_text
-from cas.model.ids import FileHash, PageId, VersionDigest
+from cas.model.ids import FileHash, PageId
 
 __all__ = [
     "HOLE",
@@ -61,10 +70,15 @@ __all__ = [
     "MAX_PAGE_WEIGHT",
     "MIN_PAGE_ENTRIES",
     "MODE_EXECUTABLE",
+    "AnyDigestBuilder",
     "DigestBuilder",
     "DigestPart",
+    "GroupDigestBuilder",
     "Page",
+    "PageGroups",
     "Root",
+    "StatedDigest",
+    "builder_like",
     "decode_page",
     "decode_root",
     "digest_part",
@@ -72,7 +86,9 @@ __all__ = [
     "encode_root",
     "find_page",
     "find_row",
+    "group_ends",
     "has_same_entries",
+    "is_group_end",
     "is_page_end",
     "is_root",
     "page_blob_ids",
@@ -100,10 +116,6 @@ _OTHER_COLUMNS = (
     "extent_first",
     "extent_chunks",
     "extent_lengths",
-)
-_DIGEST_DOMAIN = b"cas version digest 1\n"
-_FIXED = np.dtype(
-    [("kind", "u1"), ("mode", "u1"), ("size", "<u8"), ("hash", np.uint8, (ID_BYTES,))]
 )
 
 
@@ -344,69 +356,3 @@ def page_entry(page: Page, row: int) -> Entry:
         hash=None if kind is EntryKind.DIRECTORY else FileHash(page.hashes[row].tobytes()),
         target=target,
     )
-
-
-def page_digest_columns(page: Page) -> tuple[bytes, bytes]:
-    """Return what the version digest covers: each path and a NUL; 42 bytes for each entry.
-
-    The 42 bytes are kind u8, mode u8, size u64 little-endian, hash.
-    """
-    fixed = np.empty(len(page.paths), _FIXED)
-    fixed["kind"] = page.kinds
-    fixed["mode"] = page.modes
-    fixed["size"] = page.sizes
-    fixed["hash"] = page.hashes
-    paths = join_paths(page.paths)
-    return (paths + b"\0" if page.paths else paths), fixed.tobytes()
-
-
-@dataclass(frozen=True, slots=True)
-class DigestPart:
-    """What the digest of a version needs of one page; for as many versions as have the page."""
-
-    first: bytes
-    last: bytes
-    paths: bytes
-    fixed: bytes
-
-
-def digest_part(page: Page) -> DigestPart:
-    """Return what the digest of a version needs of a page."""
-    first, last = (page.paths[0], page.paths[-1]) if page.paths else (b"", b"")
-    return DigestPart(first, last, *page_digest_columns(page))
-
-
-class DigestBuilder:
-    """Computes the digest of a version from its pages. Not thread-safe."""
-
-    def __init__(self) -> None:
-        self._paths: Any = blake3()
-        self._fixed: Any = blake3()
-        self._last: bytes | None = None
-
-    def add(self, page: Page) -> None:
-        """Add the next page in path order.
-
-        Raises:
-            CorruptionError: it does not follow the one before.
-        """
-        self.add_part(digest_part(page))
-
-    def add_part(self, part: DigestPart) -> None:
-        """Add the next page by what is needed of it; raises as `add` does."""
-        if not part.paths:
-            return
-        if self._last is not None and part.first <= self._last:
-            raise _out_of_order(part.first)
-        self._last = part.last
-        self._paths.update(part.paths)
-        self._fixed.update(part.fixed)
-
-    def digest(self) -> VersionDigest:
-        """Return the digest of what was added so far."""
-        joined = _DIGEST_DOMAIN + self._paths.digest() + self._fixed.digest()
-        return VersionDigest(blake3(joined).digest())
-
-
-def _out_of_order(path: bytes) -> CorruptionError:
-    return malformed("manifest", f"its pages are not in order at {path_to_text(path)[:80]!r}")

@@ -1,4 +1,5 @@
-"""Where a sorted list of paths is cut into pages, so that versions share the unchanged ones.
+"""Where a sorted list of paths is cut into pages, so that versions share the unchanged ones, and
+into groups, of which their digests are made.
 
 Spec: specs/format/06-manifest.md
 """
@@ -25,9 +26,18 @@ def is_page_end(path: bytes, count: int) -> bool:
     """Tell whether a page of `count` entries ends after this last path, by path and count alone."""
     if count >= MAX_PAGE_ENTRIES:
         return True
-    if count < MIN_PAGE_ENTRIES:
-        return False
+    return count >= MIN_PAGE_ENTRIES and is_group_end(path)
+
+
+def is_group_end(path: bytes) -> bool:
+    """Tell whether a group of entries that version digests are made of ends after this path."""
     return (zlib.crc32(path) * CUT_FACTOR & 0xFFFFFFFF) >> CUT_SHIFT == 0
+
+
+def group_ends(paths: list[bytes]) -> NDArray[np.int64]:
+    """Return the row after each entry of sorted paths that ends a group, whatever their number."""
+    checksums = np.fromiter(map(zlib.crc32, paths), np.uint32, len(paths))
+    return np.flatnonzero(checksums * np.uint32(CUT_FACTOR) >> CUT_SHIFT == 0) + 1
 
 
 def split_paths(paths: list[bytes], weights: NDArray[np.int64] | None = None) -> list[int]:
@@ -43,8 +53,7 @@ def split_paths(paths: list[bytes], weights: NDArray[np.int64] | None = None) ->
     count = len(paths)
     if count == 0:
         return []
-    checksums = np.fromiter(map(zlib.crc32, paths), np.uint32, count)
-    cuts = np.flatnonzero(checksums * np.uint32(CUT_FACTOR) >> CUT_SHIFT == 0) + 1
+    cuts = group_ends(paths)
     heavy = np.zeros(1, np.int64) if weights is None else np.cumsum(weights, dtype=np.int64)
     before = heavy - (0 if weights is None else weights)
     ends: list[int] = []

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cas.format.blob import CHUNK_BYTES, FRAME_HEAD_BYTES, HEADER_BYTES
 from cas.format.encoding import Buffer, column, malformed
-from cas.format.fields import FieldReader
+from cas.format.fields import CRITICAL, FieldReader
 from cas.format.manifest_columns import (
     blob_columns,
     check_readable,
@@ -24,10 +25,13 @@ from cas.format.manifest_columns import (
     read_blob_columns,
     split_paths_column,
 )
+from cas.format.manifest_digest import PageGroups, StatedDigest
 from cas.format.manifest_paging import MAX_PAGE_ENTRIES
 from cas.model.entry import PageLocation, Totals
 from cas.model.ids import BlobId, PageId, VersionDigest
 
+# Who does not know these would take the digest for one of kind 1, and the version for damaged.
+_GROUP_FIELDS = ["groups", "page_groups"]
 _TOTALS = ("files", "symlinks", "directories", "externals", "size")
 
 
@@ -48,6 +52,7 @@ class Root:
             id cannot be known inside of it. `place_root` puts the id in.
         blob_sizes: uint32[b]; 0 for the root's own blob.
         table_offsets: uint32[b], 0 where it is not stated.
+        groups: what the digest is made of, if it is of kind 2.
     """
 
     digest: VersionDigest
@@ -61,6 +66,12 @@ class Root:
     blob_ids: NDArray[np.uint8]
     blob_sizes: NDArray[np.uint32]
     table_offsets: NDArray[np.uint32]
+    groups: PageGroups | None = None
+
+    @property
+    def stated(self) -> StatedDigest:
+        """The digest and what it is made of."""
+        return StatedDigest(self.digest, self.groups)
 
 
 def encode_root(root: Root) -> bytes:
@@ -83,6 +94,7 @@ def encode_root(root: Root) -> bytes:
             "page_offsets": column(root.page_offsets, "<u4"),
             "page_lengths": column(root.page_lengths, "<u4"),
             **blob_columns(root.blob_ids, root.blob_sizes, root.table_offsets),
+            **_group_fields(root.groups),
         },
     )
     return check_readable("root", content, decode_root)
@@ -113,6 +125,7 @@ def decode_root(content: Buffer, page_id: PageId | None) -> Root:
         blob_ids=blob_ids,
         blob_sizes=blob_sizes,
         table_offsets=table_offsets,
+        groups=_read_groups(fields, count),
     )
     fields.rest()
     _check_root(root, what)
@@ -127,11 +140,32 @@ def _read_totals(fields: FieldReader) -> Totals:
     )
 
 
+def _group_fields(groups: PageGroups | None) -> dict[str, Any]:
+    if groups is None:
+        return {}
+    return {
+        "groups": column(groups.digests, "u1"),
+        "page_groups": column(groups.pages, "<u4"),
+        CRITICAL: _GROUP_FIELDS,
+    }
+
+
+def _read_groups(fields: FieldReader, count: int) -> PageGroups | None:
+    if not fields.has_any(_GROUP_FIELDS):
+        return None
+    pages = fields.column("page_groups", np.uint32, count)
+    return PageGroups(fields.ids("groups", None), pages)
+
+
 def _check_root(root: Root, what: str) -> None:
     entries = root.page_entries
     if not entries.all() or (entries > MAX_PAGE_ENTRIES).any():
         raise malformed(what, f"a page is empty or over {MAX_PAGE_ENTRIES} entries")
     check_sums(entries, root.totals.entries, what, "its pages do not hold its totals")
+    if root.groups is not None:
+        root.groups.check(entries, what)
+        if root.groups.digest() != root.digest:
+            raise malformed(what, "its digest is not that of its groups")
     if (root.table_offsets > root.blob_sizes).any():
         raise malformed(what, "the table of a blob lies after its end")
     if (root.page_blobs >= len(root.blob_ids)).any():

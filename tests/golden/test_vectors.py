@@ -21,7 +21,11 @@ VECTORS = ROOT / "specs" / "vectors"
 TOOL = runpy.run_path(str(ROOT / "tools" / "vectors" / "formats.py"))
 FORMATS, describe = TOOL["FORMATS"], TOOL["describe"]
 FILES = sorted(VECTORS.rglob("*.bin"))
-REFUSED = json.loads((VECTORS / "refused.json").read_text(encoding="utf-8"))
+REFUSED = [
+    vector
+    for name in ("refused.json", "refused-groups.json")
+    for vector in json.loads((VECTORS / name).read_text(encoding="utf-8"))
+]
 ERRORS = {"corrupt": CorruptionError, "unsupported": UnsupportedError}
 
 
@@ -85,6 +89,14 @@ def test_pages_are_cut_where_the_vector_says():
 
     assert manifest.split_paths(paths) == expected["ends"]
     assert manifest.split_paths(paths, np.full(count, 1000)) == expected["ends_if_each_weighs_1000"]
+
+
+def test_groups_end_where_the_vector_says():
+    """Digests of versions that different releases put are the same."""
+    expected = json.loads((VECTORS / "manifest" / "groups.json").read_text(encoding="utf-8"))
+    paths = sorted(expected["paths"].encode() % (n % 7, n) for n in range(expected["count"]))
+
+    assert manifest.group_ends(paths).tolist() == expected["group_ends"]
 
 
 def test_vectors_are_what_the_tool_makes():

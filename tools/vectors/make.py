@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from formats import FORMATS, describe
-from refused import make_refused
+from groups import make_groups, make_refused_groups
+from refused import Refused, make_refused
 from samples import make_keys, make_paging, make_values
 
 VECTORS = Path(__file__).parents[2] / "specs" / "vectors"
@@ -36,12 +37,17 @@ def make_files() -> dict[str, bytes]:
         files[f"{name}.json"] = as_json({"format": kind, "value": decoded})
     files["layout/keys.json"] = as_json(make_keys())
     files["manifest/paging.json"] = as_json(make_paging())
-    refused = [
-        {"name": one.name, "format": one.format, "error": one.error, "hex": one.content.hex()}
-        for one in make_refused()
-    ]
-    files["refused.json"] = as_json(refused)
+    files["manifest/groups.json"] = as_json(make_groups())
+    files["refused.json"] = as_json(_described(make_refused()))
+    files["refused-groups.json"] = as_json(_described(make_refused_groups()))
     return files
+
+
+def _described(refused: list[Refused]) -> list[dict[str, str]]:
+    return [
+        {"name": one.name, "format": one.format, "error": one.error, "hex": one.content.hex()}
+        for one in refused
+    ]
 
 
 def find_changed() -> dict[str, list[str]]:

@@ -148,6 +148,20 @@ def sample_root() -> manifest.Root:
     )
 
 
+def grouped_root() -> manifest.Root:
+    """The root of a version of digest 2 that has only the sample page."""
+    builder = manifest.GroupDigestBuilder()
+    builder.add(sample_page())
+    stated = builder.stated()
+    return replace(sample_root(), digest=stated.digest, groups=stated.groups)
+
+
+def empty_grouped_root() -> manifest.Root:
+    """The root of a version of digest 2 that holds nothing."""
+    stated = manifest.GroupDigestBuilder().stated()
+    return replace(empty_root(), digest=stated.digest, groups=stated.groups)
+
+
 def own_root() -> manifest.Root:
     """The same root beside its page: the blob of both is listed as 32 zero bytes."""
     return replace(sample_root(), blob_ids=np.zeros((1, 32), np.uint8), blob_sizes=u32(0))
@@ -306,6 +320,8 @@ def make_values() -> dict[str, tuple[str, Any]]:
         "manifest/root": ("root", sample_root()),
         "manifest/root-own-blob": ("root", own_root()),
         "manifest/root-empty": ("root", empty_root()),
+        "manifest/root-groups": ("root", grouped_root()),
+        "manifest/root-groups-empty": ("root", empty_grouped_root()),
         "version/version": ("slot", sample_version()),
         "version/version-later-field": ("slot", sample_version(later)),
         "version/version-expires": (

@@ -16,6 +16,7 @@ from cas.format.manifest import (
     MAX_PAGE_ENTRIES,
     MODE_EXECUTABLE,
     DigestBuilder,
+    GroupDigestBuilder,
     Page,
     Root,
     decode_page,
@@ -420,3 +421,37 @@ def test_page_is_equal_to_itself_after_its_columns_are_sliced():
     sliced = replace(page(), sizes=doubled[::2])
 
     assert blake3(encode_page(sliced)).digest() == blake3(encode_page(page())).digest()
+
+
+def test_old_readers_must_refuse_a_digest_of_groups():
+    """The fields are marked as critical, and no reader takes one of them alone."""
+    builder = GroupDigestBuilder()
+    builder.add(page())
+    stated = builder.stated()
+    whole = Totals(files=2, symlinks=1, directories=1, externals=0, size=93)
+    one = {name: value[:1] for name, value in ROOT.items() if name not in ("digest", "totals")}
+    one |= {"page_entries": np.array([4], np.uint32), "totals": whole}
+    content = encode_root(Root(**one, digest=stated.digest, groups=stated.groups))
+
+    assert msgpack.unpackb(content)["critical"] == ["groups", "page_groups"]
+    assert decode_root(content, None).stated == stated
+
+
+def test_groups_go_on_from_nothing_that_was_not_looked_into():
+    """A page in the middle of a group of which only the digest is known cannot be added."""
+    builder = GroupDigestBuilder()
+    builder.add_known(b"A", np.zeros((1, 32), np.uint8), is_end=False)
+
+    with pytest.raises(ValueError, match="looked into"):
+        builder.digest()
+    with pytest.raises(ValueError, match="looked into"):
+        builder.add(page())
+
+
+def test_pages_that_are_known_must_follow_one_another_too():
+    """Their first paths tell."""
+    builder = GroupDigestBuilder()
+    builder.add(page())
+
+    with pytest.raises(CorruptionError, match="'e'"):
+        builder.add_known(b"e", np.zeros((1, 32), np.uint8), is_end=True)
