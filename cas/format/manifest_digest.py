@@ -67,6 +67,15 @@ class PageGroups:
         return (self.pages & ~ENDS_WITH_GROUP).astype(np.int64)
 
     @property
+    def starts(self) -> NDArray[np.int64]:
+        """The first group that ends in each page, and at the end the number of groups, int64[p + 1]."""
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.counts)])
+
+    def is_end(self, page: int) -> bool:
+        """Tell whether the last entry of a page ends a group."""
+        return bool(self.pages[page] & ENDS_WITH_GROUP)
+
+    @property
     def ends(self) -> NDArray[np.bool_]:
         """Whether the last entry of each page ends a group, bool[p]."""
         ends: NDArray[np.bool_] = (self.pages & ENDS_WITH_GROUP) != 0

@@ -64,6 +64,7 @@ class Surroundings:
         unreadable: the newest visible version, if its root is damaged; then there is no `base`.
         unknown: why it is not known which version is the newest; then `base` is an older one, and
             only chunks and pages are shared with it.
+        newest_root: the root of `newest`, if it could be read.
     """
 
     log: LogListing
@@ -74,6 +75,7 @@ class Surroundings:
     newest: VersionRecord | None = None
     unreadable: VersionRecord | None = None
     unknown: CorruptionError | None = None
+    newest_root: Root | None = None
 
     def avoiding(self, bad_blobs: frozenset[bytes]) -> Surroundings:
         """Return the same with blobs that must not be shared, besides those known as damaged."""
@@ -149,8 +151,8 @@ def read_surroundings(
         locations = [root_page_location(root, row) for row in range(len(root.page_ids))]
         by_id = {location.page_id.raw: location for location in locations}
         base = BaseVersion(record, root, location, by_id)
-        newest = record if unknown is None else None
-        return Surroundings(log, listing, base, damage=damage, newest=newest, unknown=unknown)
+        found = Surroundings(log, listing, base, damage=damage, unknown=unknown)
+        return found if unknown else replace(found, newest=record, newest_root=root)
 
 
 def _look_around(

@@ -43,6 +43,12 @@ class LogListing:
         return run
 
     @property
+    def open_runs(self) -> list[int]:
+        """Runs after the resolved prefix, some of which have no verdict."""
+        stamp = self.resolved_prefix
+        return sorted(run for run in self.runs if run > stamp)
+
+    @property
     def newest(self) -> int:
         """The highest run or floor there is."""
         return max(self.floor, max(self.runs, default=0))
@@ -129,8 +135,7 @@ def condemned_by_open_runs(backend: Backend, listing: LogListing) -> Callable[[I
 
     A put asks it before it shares a blob, so that it seldom has to store chunks again later.
     """
-    stamp = listing.resolved_prefix
-    newer = sorted(run for run in listing.runs if run > stamp)
+    newer = listing.open_runs
 
     def is_condemned(ids: Ids) -> Ids:
         bad = np.zeros(len(ids), np.bool_)

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from cas.errors import BackendError, CasError, CorruptionError, UnsupportedError
 from cas.format import keys
 from cas.format.manifest import (
-    DigestBuilder,
+    AnyDigestBuilder,
     DigestPart,
     Page,
     Root,
+    StatedDigest,
+    builder_like,
     decode_page,
     decode_root,
     digest_part,
@@ -58,7 +60,8 @@ class _Tally:
 
     versions: list[LiveVersion]
     pages: NDArray[np.uint32]
-    builder: DigestBuilder = field(default_factory=DigestBuilder)
+    stated: StatedDigest
+    builder: AnyDigestBuilder
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4, np.int64))
     size: int = 0
     errors: list[tuple[CasError, PageLocation]] = field(default_factory=list)
@@ -76,7 +79,7 @@ class _Tally:
             self.errors.append((error, location))
 
     def fits(self) -> bool:
-        """Tell whether it is what the records of its versions say."""
+        """Tell whether it is what its root, and so the records of its versions, say."""
         files, symlinks, directories, externals = map(int, self.counts)
         totals = Totals(
             files=files,
@@ -86,7 +89,7 @@ class _Tally:
             size=self.size,
         )
         record = self.versions[0].record
-        return self.builder.digest() == record.digest and totals == record.totals
+        return self.builder.stated() == self.stated and totals == record.totals
 
 
 class PageCheck:
@@ -143,7 +146,8 @@ class PageCheck:
             self._rows.setdefault((first, root_page_location(root, row)), len(self._rows))
             for row, first in enumerate(root.first_paths)
         ]
-        tally = _Tally([version], np.array(rows, np.uint32))
+        stated = root.stated
+        tally = _Tally([version], np.array(rows, np.uint32), stated, builder_like(stated))
         self._tallies[version.root, root.digest.raw] = tally
 
     def _need_meta(self, location: PageLocation, root: Root | CasError) -> None:

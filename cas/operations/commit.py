@@ -173,7 +173,7 @@ class Commit:
 
         def needed() -> Ids:
             metas = [blob.blob_id.raw for blob in manifest.new_blobs]
-            tables = [page.blob_ids for page in self._stored.pages]
+            tables = self._stored.blob_tables()
             metas += [one.blob_id.raw for one in manifest.reused]
             # The root of the base protects the reused pages: it must stay until W3, too.
             root = self._found.usable_root

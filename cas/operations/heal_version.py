@@ -108,10 +108,11 @@ class StoredPlaces:
 
     def root(self, record: VersionRecord, error: CorruptionError) -> Root:
         """Store all pages anew, and return the root that names them."""
-        if record.digest != self._stored.digest:
+        stated = self._stored.stated_for(record)
+        if stated is None:
             raise error
         without_base = replace(self._found, base=None)
-        manifest = lay_out_manifest(self._session.id, without_base, self._stored)
+        manifest = lay_out_manifest(self._session.id, without_base, self._stored, stated)
         for blob in manifest.new_blobs:
             write_meta_blob(self._parts.backend, blob)
         return self._parts.pages.read_root(manifest.root)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.format.manifest import Root, encode_root
+from cas.format.manifest import Root, StatedDigest, encode_root
 from cas.model.entry import PageLocation
 from cas.model.ids import SessionId
 from cas.objects.base_version import Surroundings
@@ -38,8 +38,18 @@ class Manifest:
     reused: tuple[PageLocation, ...]
 
 
-def lay_out_manifest(session: SessionId, found: Surroundings, stored: StoredTree) -> Manifest:
-    """Lay out the pages that the base version does not have, and a root that names all."""
+def lay_out_manifest(
+    session: SessionId,
+    found: Surroundings,
+    stored: StoredTree,
+    stated: StatedDigest | None = None,
+) -> Manifest:
+    """Lay out the pages that the base version does not have, and a root that names all.
+
+    Args:
+        stated: the digest, if it is not to be that of a new version.
+    """
+    stated = stated or stored.stated
     known = found.usable_pages
     fresh = {
         page.page_id.raw: page
@@ -47,12 +57,12 @@ def lay_out_manifest(session: SessionId, found: Surroundings, stored: StoredTree
         if isinstance(page, NewPage) and page.page_id.raw not in known
     }
     shared = found.usable_root
-    if shared is not None and not fresh and _is_root_of(found, stored):
+    if shared is not None and not fresh and _is_root_of(found, stored, stated):
         return Manifest(shared, [], b"", tuple(known[p.page_id.raw] for p in stored.pages))
 
     def encode(new: Sequence[PageLocation]) -> bytes:
         located = known | dict(zip(fresh, new, strict=True))
-        return _encode_root(stored, [located[page.page_id.raw] for page in stored.pages])
+        return _encode_root(stored, stated, [located[page.page_id.raw] for page in stored.pages])
 
     written = assemble_manifest(session, [page.content for page in fresh.values()], encode)
     reused = dict.fromkeys(p.page_id.raw for p in stored.pages if p.page_id.raw in known)
@@ -64,11 +74,13 @@ def lay_out_manifest(session: SessionId, found: Surroundings, stored: StoredTree
     )
 
 
-def _is_root_of(found: Surroundings, stored: StoredTree) -> bool:
-    """Whether the base version's root names exactly these pages."""
+def _is_root_of(found: Surroundings, stored: StoredTree, stated: StatedDigest) -> bool:
+    """Whether the base version's root names exactly these pages, and has the same digest."""
     base = found.base
-    return base is not None and base.root.page_ids.tobytes() == b"".join(
-        page.page_id.raw for page in stored.pages
+    return (
+        base is not None
+        and base.root.digest == stated.digest
+        and base.root.page_ids.tobytes() == b"".join(page.page_id.raw for page in stored.pages)
     )
 
 
@@ -77,11 +89,12 @@ def rows_of_ids(ids: Sequence[bytes]) -> Ids:
     return np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 32)
 
 
-def _encode_root(stored: StoredTree, locations: list[PageLocation]) -> bytes:
+def _encode_root(stored: StoredTree, stated: StatedDigest, locations: list[PageLocation]) -> bytes:
     pages = stored.pages
     return encode_root(
         Root(
-            digest=stored.digest,
+            digest=stated.digest,
+            groups=stated.groups,
             totals=stored.totals,
             page_entries=np.array([page.entries for page in pages], np.uint32),
             first_paths=[page.first_path for page in pages],

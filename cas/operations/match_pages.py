@@ -15,7 +15,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from cas.errors import CasError, CorruptionError, ErrorCode
-from cas.format.manifest import DigestBuilder, Page, has_same_entries
+from cas.format.manifest import Page, StatedDigest, builder_like, has_same_entries
 from cas.format.version import VersionRecord
 from cas.model.entry import EntryKind, Totals, path_to_text
 from cas.model.ids import PageId
@@ -101,16 +101,17 @@ def match_pages(
     blobs: BlobList,
     facts: Facts,
     pool: ThreadPoolExecutor,
-) -> list[CopiedPage]:
+) -> tuple[list[CopiedPage], StatedDigest]:
     """Read the pages of a version, check that they are its own, and fill the columns of all entries
-    but those that have to be carried.
+    but those that have to be carried. Return the pages, and what a root says of their digest.
 
     Raises:
         CorruptionError: the pages are not what the version's digest says.
     """
     record, pages = source
     matched: list[CopiedPage] = []
-    builder = DigestBuilder()
+    stated = pages.root.stated
+    builder = builder_like(stated)
     counts = np.zeros(4, np.int64)
     size = start = 0
     for page, candidates in _read_ahead(pages, base, pool):
@@ -127,9 +128,9 @@ def match_pages(
     held = Totals(
         files=files, symlinks=symlinks, directories=directories, externals=externals, size=size
     )
-    if builder.digest() != record.digest or held != record.totals:
+    if builder.stated() != stated or held != record.totals:
         raise _wrong_pages(record)
-    return matched
+    return matched, stated
 
 
 def files_to_carry(pages: list[CopiedPage]) -> Iterator[CarriedFile]:

@@ -9,7 +9,7 @@ it; there the ends of the base stay, and a page that gets too heavy is halved.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,15 +59,29 @@ class MergedEntry:
 MergedPage = int | list[MergedEntry]
 
 
-def merge_pages(base: VersionPages | None, edits: DraftEdits) -> Iterator[MergedPage]:
-    """Yield the pages of the version to be, in path order; reads those of the base that change."""
-    return _Merging(base, edits).pages()
+def merge_pages(
+    base: VersionPages | None,
+    edits: DraftEdits,
+    note_replaced: Callable[[Page], None] | None = None,
+) -> Iterator[MergedPage]:
+    """Yield the pages of the version to be, in path order; reads those of the base that change.
+
+    Args:
+        note_replaced: told of each page that does.
+    """
+    return _Merging(base, edits, note_replaced).pages()
 
 
 class _Merging:
-    def __init__(self, base: VersionPages | None, edits: DraftEdits) -> None:
+    def __init__(
+        self,
+        base: VersionPages | None,
+        edits: DraftEdits,
+        note_replaced: Callable[[Page], None] | None,
+    ) -> None:
         self._base = base
         self._edits = edits
+        self._note_replaced = note_replaced
         self._new = sorted(edits.entries)
         self._firsts = [] if base is None else base.root.first_paths
         self._touched = self._find_touched()
@@ -82,6 +96,8 @@ class _Merging:
                 continue
             assert self._base is not None
             page = self._base.page(number)
+            if self._note_replaced is not None:
+                self._note_replaced(page)
             pending += self._merged(number, page)
             may_stay = number + 1 < count and not _ends_by_path(page.paths)
             whole, pending = _cut(pending, may_stay=may_stay)

@@ -1,4 +1,4 @@
-"""Pages on their way into a version: what its digest, totals and root need of each, and no more."""
+"""Pages on their way into a version: what its digest and totals need of each, and no more."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cas.format.manifest import DigestBuilder, DigestPart, Page, digest_part
+from cas.errors import CorruptionError, ErrorCode
+from cas.format.manifest import DigestPart, GroupDigestBuilder
 from cas.model.entry import EntryKind, Totals
-from cas.model.ids import VersionDigest
 from cas.operations.stored_tree import KeptPage, NewPage
 from cas.operations.version_pages import PAGES_AHEAD
 
@@ -23,59 +23,64 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PassedPage:
-    """A page of a version to be, and what is to be added up of it.
+    """A page of a version to be, and what its digest needs of it.
 
     Attributes:
-        counts: int64[4], its entries by kind.
-        size: bytes of its files.
+        part: what it holds, as far as that was looked at.
+        known: digests of the groups that end in it, uint8[n, 32], if they are those of the base; and
+            whether its last entry ends one.
     """
 
     page: NewPage | KeptPage
-    part: DigestPart
-    counts: NDArray[np.int64]
-    size: int
+    part: DigestPart | None
+    known: tuple[NDArray[np.uint8], bool] | None = None
 
-    @classmethod
-    def of(cls, page: NewPage | KeptPage, content: Page) -> PassedPage:
-        """Take what is needed of the content of a page."""
-        counts = np.bincount(content.kinds, minlength=4)
-        size = int(content.sizes[content.kinds == EntryKind.FILE].sum())
-        return cls(page, digest_part(content), counts, size)
+    def add_to(self, builder: GroupDigestBuilder) -> None:
+        """Add it behind the pages before it.
+
+        Raises:
+            CorruptionError: it does not follow them.
+        """
+        if self.known is not None:
+            digests, is_end = self.known
+            builder.add_known(self.page.first_path, digests, is_end=is_end, part=self.part)
+        elif self.part is not None:
+            builder.add_part(self.part)
 
 
 @dataclass(slots=True, eq=False)
-class PageSum:
-    """The digest and totals of pages that are added in path order."""
+class EntryCounts:
+    """Entries by kind, int64[4], and bytes of files."""
 
-    _builder: DigestBuilder = field(default_factory=DigestBuilder)
-    _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4, np.int64))
-    _size: int = 0
+    kinds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4, np.int64))
+    size: int = 0
 
-    def add(self, page: PassedPage) -> None:
-        """Add the next page.
+    def add(self, kinds: NDArray[np.uint8], sizes: NDArray[Any]) -> None:
+        """Add entries by their kinds and sizes."""
+        self.kinds += np.bincount(kinds, minlength=4)
+        self.size += int(sizes[kinds == EntryKind.FILE].sum())
+
+    def after(self, before: Totals, gone: EntryCounts) -> Totals:
+        """Return what totals become when what is counted in `gone` goes and what is here comes.
 
         Raises:
-            CorruptionError: it does not follow the one before.
+            CorruptionError: what goes is more than there was.
         """
-        self._builder.add_part(page.part)
-        self._counts += page.counts
-        self._size += page.size
-
-    @property
-    def digest(self) -> VersionDigest:
-        """The digest of what was added."""
-        return self._builder.digest()
-
-    @property
-    def totals(self) -> Totals:
-        """The totals of what was added."""
-        files, symlinks, directories, externals = map(int, self._counts)
+        was = [before.files, before.symlinks, before.directories, before.externals, before.size]
+        numbers = [*(self.kinds - gone.kinds).tolist(), self.size - gone.size]
+        now = [one + change for one, change in zip(was, numbers, strict=True)]
+        if min(now) < 0:
+            raise CorruptionError(
+                "the base of this draft holds more than its totals say",
+                code=ErrorCode.DIGEST_MISMATCH,
+            )
+        files, symlinks, directories, externals, size = now
         return Totals(
             files=files,
             symlinks=symlinks,
             directories=directories,
             externals=externals,
-            size=self._size,
+            size=size,
         )
 
 

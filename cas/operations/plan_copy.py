@@ -116,7 +116,7 @@ class _Planning:
     def _count_missing(self, pinned: PinnedVersion, found: Surroundings) -> tuple[int, int]:
         assert self._opened is not None
         dedup, facts = self._opened
-        pages = match_pages(
+        pages, _ = match_pages(
             (pinned.record, pinned.pages),
             BasePages(self._target, found, facts),
             EntryColumns(pinned.record.totals.entries),

@@ -10,6 +10,7 @@ from cas.model.entry import path_to_text
 from cas.model.names import ArtifactName
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
+from cas.operations.commit import until_committed
 from cas.operations.describe import check_options
 from cas.operations.dry_backend import DryBackend
 from cas.operations.lay_out import lay_out_manifest
@@ -25,14 +26,28 @@ def plan_put(
 ) -> PutPlan:
     """Return what `put` with the same arguments would do now. Raises as `put` does."""
     check_options(options)
+    return until_committed(
+        artifact, lambda bad_blobs: _plan(parts, source, artifact, options, bad_blobs)
+    )
+
+
+def _plan(
+    parts: StoreParts,
+    source: AnySource,
+    artifact: ArtifactName,
+    options: PutOptions,
+    bad_blobs: frozenset[bytes],
+) -> PutPlan:
     backend = DryBackend(parts.backend)
     dry = replace(parts, backend=backend)
     session = WriterSession(dry.backend)
-    found = look_around(parts, source, artifact)
+    found = look_around(parts, source, artifact).avoiding(bad_blobs)
     with store_source(dry, source, options, session, found, notes=False) as stored:
         stored.finish_sending()
         newest = found.newest
-        changed = newest is None or newest.digest != stored.digest or options.force
+        changed = (
+            newest is None or options.force or not stored.stated_for(newest, found.newest_root)
+        )
         blobs = len(stored.sent)
         if changed:
             manifest = lay_out_manifest(session.id, found, stored)

@@ -97,7 +97,7 @@ class _Put:
         to = newest.number if newest else None
         refuse_protected(parts, self.artifact, aliases, to=to)
         with store_source(parts, self.source, options, self.session, found) as stored:
-            if newest and newest.digest == stored.digest and not options.force:
+            if newest and not options.force and stored.stated_for(newest, found.newest_root):
                 stored.finish_sending()  # the journal speaks of it
                 healed = self._heal(found, stored)
                 # A version that can neither be read nor healed is put again under a new number.

@@ -123,7 +123,7 @@ class PageRebuilder:
         storing = store_tree(parts, path, options, self._session, found, notes=False)
         if not self._options.apply:
             with storing as stored:
-                return stored.digest == record.digest, None
+                return stored.stated_for(record) is not None, None
         root = self._store(record, storing)
         return root is not None, root
 
@@ -132,10 +132,11 @@ class PageRebuilder:
     ) -> Root | None:
         """Store what a tree lacks, and its pages and root; None if it is not the version's."""
         with storing as stored:
-            if stored.digest != record.digest:
+            stated = stored.stated_for(record)
+            if stated is None:
                 return None
             stored.announce(0)
-            manifest = lay_out_manifest(self._session.id, self._found(record), stored)
+            manifest = lay_out_manifest(self._session.id, self._found(record), stored, stated)
             for blob in manifest.new_blobs:
                 write_meta_blob(self._parts.backend, blob)
             return self._parts.pages.read_root(manifest.root)

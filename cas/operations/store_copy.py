@@ -121,7 +121,7 @@ class _Copying(Feed):
             CorruptionError: the source has other bytes than it must, or none.
         """
         stored, record = self._stored, self._pinned.record
-        pages = match_pages(
+        pages, stated = match_pages(
             (record, self._pinned.pages),
             BasePages(self._target, self._found, self._facts),
             self._columns,
@@ -132,7 +132,7 @@ class _Copying(Feed):
         to_carry = sum(int(one.page.sizes[one.to_carry].sum()) for one in pages)
         self._shared_bytes = record.totals.size - to_carry
         self._carry(pages)
-        stored.digest, stored.totals = record.digest, record.totals
+        stored.stated, stored.totals = stated, record.totals
         self._make_pages(pages)
 
     def _carry(self, pages: list[CopiedPage]) -> None:

@@ -1,7 +1,8 @@
 """W0 of a draft: store what is new in it, and make the pages that differ from those of its base.
 
-Pages that no edit touches are shared as they are, and not held. They are passed over all the same,
-each once, since the digest of a version covers every entry in path order.
+Pages that no edit touches are shared as they are, and mostly not even read: the root of the base has
+what the digest needs of them. Where it does not, being of digest 1, or where more must be known of
+what is kept, each is passed over once, and not held.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from dataclasses import replace
 
 import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from cas.errors import ConflictError, CorruptionError, ErrorCode, NotFoundError
 from cas.format.manifest import (
     INLINE_LIMIT,
     MODE_EXECUTABLE,
+    DigestBuilder,
+    GroupDigestBuilder,
     Page,
+    PageGroups,
+    digest_part,
     encode_page,
     root_page_location,
 )
@@ -29,11 +35,13 @@ from cas.model.units import format_some
 from cas.objects.base_version import BaseVersion, Surroundings, read_surroundings
 from cas.objects.parts import StoreParts
 from cas.objects.sessions import WriterSession
+from cas.operations.commit import NotCommitted
 from cas.operations.damaged_extents import damaged_entries, damaged_extents
 from cas.operations.draft_edits import DraftSource, LocalEntry
 from cas.operations.merge_pages import BaseRow, MergedEntry, merge_pages
 from cas.operations.outcomes import PutOptions
-from cas.operations.pass_pages import PageSum, PassedPage, map_ahead
+from cas.operations.pages_to_read import Reading, pages_to_read
+from cas.operations.pass_pages import EntryCounts, PassedPage, map_ahead
 from cas.operations.store_copy import facts_of
 from cas.operations.store_tree import open_journal
 from cas.operations.stored_tree import KeptPage, NewPage, StoredTree
@@ -82,6 +90,7 @@ def store_draft(
 
     Raises:
         IncompleteError: some files could not be read.
+        NotCommitted: what is kept was moved meanwhile, and its old place is gone; try again.
         ConflictError: what is kept of the base is being collected: the base was deleted.
         CorruptionError: what is kept of the base is damaged.
     """
@@ -110,7 +119,11 @@ class _Drafting:
         self._bad_blobs = found.bad_blobs - found.damage.bad_blobs
         self._base = None if source.base is None else found.base
         self._base_pages = None if self._base is None else _pages_of(parts, self._base)
-        self._merged = list(merge_pages(self._base_pages, source.edits))
+        self._groups = None if self._base is None else self._base.root.groups
+        self._group_starts = np.zeros(0) if self._groups is None else self._groups.starts
+        self._gone = EntryCounts()
+        self._merged = list(merge_pages(self._base_pages, source.edits, self._note_gone))
+        self._reading = pages_to_read(self._merged, self._groups_to_keep())
         changed = [page for page in self._merged if not isinstance(page, int)]
         self._entries = [entry for page in changed for entry in page]
         self.tree = _tree_of(self._entries)
@@ -147,7 +160,8 @@ class _Drafting:
         upload.run(rows, None)
 
     def make_pages(self, stored: StoredTree) -> None:
-        """Make the new pages, pass over the others, and add up what the version holds."""
+        """Make the new pages, pass over the others, and tell what the version holds."""
+        stored.read_kept = lambda pages: self._read_ahead(stored, pages)
         start = 0
         work: list[int | tuple[int, int]] = []
         for page in self._merged:
@@ -160,12 +174,31 @@ class _Drafting:
         def make(part: int | tuple[int, int]) -> PassedPage:
             return self._kept(stored, part) if isinstance(part, int) else self._new(stored, *part)
 
-        total = PageSum()
-        is_local = self._parts.backend.capabilities.local
-        for passed in map_ahead(make, work, is_local=is_local):
+        builder = GroupDigestBuilder()
+        older = DigestBuilder() if self._base is not None and self._groups is None else None
+        for passed in map_ahead(make, work, is_local=self._is_local):
             stored.pages.append(passed.page)
-            total.add(passed)
-        stored.digest, stored.totals = total.digest, total.totals
+            passed.add_to(builder)
+            if older is not None and passed.part is not None:
+                older.add_part(passed.part)
+        stored.stated = builder.stated()
+        stored.older = None if older is None else older.stated()
+        come = EntryCounts()
+        come.add(self.tree.kinds, self._columns.sizes)
+        before = stored.totals if self._base is None else self._base.root.totals
+        stored.totals = come.after(before, self._gone)
+
+    def _note_gone(self, page: Page) -> None:
+        self._gone.add(page.kinds, page.sizes)
+
+    def _groups_to_keep(self) -> PageGroups | None:
+        """Return the groups of the base; None if all its pages are to be read, because it has none,
+        or because it must be known what each page needs.
+        """
+        found = self._found
+        if found.bad_blobs or found.damage.blobs or found.log.open_runs:
+            return None
+        return self._groups
 
     def _new(self, stored: StoredTree, start: int, stop: int) -> PassedPage:
         page = self._columns.page(start, stop, self.tree.paths, self.tree.kinds, stored.blobs)
@@ -176,18 +209,55 @@ class _Drafting:
 
     def _kept(self, stored: StoredTree, number: int) -> PassedPage:
         assert self._base is not None
-        assert self._base_pages is not None
-        page_id = root_page_location(self._base.root, number).page_id
-        # What this machine put lies here already.
-        here = None if stored.journal is None else stored.journal.find_page(page_id)
-        page = here or self._base_pages.page(number)
+        root, stamp, reading = self._base.root, self._facts.stamp, self._reading[number]
+        page_id = root_page_location(root, number).page_id
+        if reading is Reading.NOTHING:
+            first, entries = root.first_paths[number], int(root.page_entries[number])
+            kept = KeptPage(page_id, first, entries, number, None, stamp)
+            return PassedPage(kept, None, self._known_groups(number))
+        page = self._read(stored, number)
         self._check_usable(page)
-        stamp = self._facts.stamp
         if page_id.raw not in self._usable:
             return _new_page(page, stamp)
         # Copied: a view would hold the whole page.
-        kept = KeptPage(page_id, page.paths[0], len(page.paths), page.blob_ids.copy(), stamp)
-        return PassedPage.of(kept, page)
+        blob_ids = page.blob_ids.copy()
+        kept = KeptPage(page_id, page.paths[0], len(page.paths), number, blob_ids, stamp)
+        known = self._known_groups(number) if reading is Reading.TAIL else None
+        return PassedPage(kept, digest_part(page), known)
+
+    def _known_groups(self, number: int) -> tuple[NDArray[np.uint8], bool]:
+        assert self._groups is not None
+        start, stop = self._group_starts[number : number + 2].tolist()
+        return self._groups.digests[start:stop], self._groups.is_end(number)
+
+    def _read(self, stored: StoredTree, number: int) -> Page:
+        """Return just the page that is kept, and not what became of it if it was moved meanwhile: the
+        blobs behind it are those that the new version needs.
+        """
+        assert self._base is not None
+        assert self._base_pages is not None
+        location = root_page_location(self._base.root, number)
+        # What this machine put lies here already.
+        here = None if stored.journal is None else stored.journal.find_page(location.page_id)
+        if here is not None:
+            return here
+        try:
+            return self._parts.pages.read_page(location)
+        except CorruptionError as error:
+            if error.code is not ErrorCode.MISSING_OBJECT:
+                raise
+            _ = self._base_pages.page(number)  # tells if the base is gone or damaged
+            raise NotCommitted(frozenset({location.blob_id.raw})) from error
+
+    def _read_ahead(self, stored: StoredTree, pages: Sequence[KeptPage]) -> Iterator[Page]:
+        def read(page: KeptPage) -> Page:
+            return self._read(stored, page.number)
+
+        return map_ahead(read, pages, is_local=self._is_local)
+
+    @property
+    def _is_local(self) -> bool:
+        return self._parts.backend.capabilities.local
 
     def _check_usable(self, page: Page) -> None:
         """Refuse what cannot be relied on: nobody here has the content, to store it again."""
@@ -213,9 +283,9 @@ class _Drafting:
 
 
 def _new_page(page: Page, stamp: int) -> PassedPage:
-    # Its id is that of its content: a page that was read where the base was moved to has another.
     content = encode_page(page)
-    return PassedPage.of(NewPage(PageId(blake3(content).digest()), content, page, stamp), page)
+    page_id = PageId(blake3(content).digest())
+    return PassedPage(NewPage(page_id, content, page, stamp), digest_part(page))
 
 
 def _pages_of(parts: StoreParts, base: BaseVersion) -> VersionPages:

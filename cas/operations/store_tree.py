@@ -12,7 +12,7 @@ import numpy as np
 from blake3 import blake3
 
 from cas.errors import ErrorCode, InvalidInputError
-from cas.format.manifest import DigestBuilder, encode_page
+from cas.format.manifest import GroupDigestBuilder, encode_page
 from cas.model.entry import EntryKind, Totals, path_to_bytes
 from cas.model.ids import PageId
 from cas.model.progress import Cancel
@@ -175,7 +175,7 @@ class _Storing:
 
     def _make_pages(self, groups: list[PageGroup]) -> None:
         stored, tree = self._stored, self._stored.tree
-        builder = DigestBuilder()
+        builder = GroupDigestBuilder()
         counts = np.zeros(4, np.int64)
         size = 0
         for group in groups:
@@ -193,7 +193,7 @@ class _Storing:
             builder.add(new.page)
             counts += np.bincount(new.page.kinds, minlength=4)
             size += int(new.page.sizes[new.page.kinds == EntryKind.FILE].sum())
-        stored.digest = builder.digest()
+        stored.stated = builder.stated()
         stored.totals = Totals(
             files=int(counts[EntryKind.FILE]),
             symlinks=int(counts[EntryKind.SYMLINK]),

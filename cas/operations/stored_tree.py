@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from cas.errors import CasError
 from cas.format import keys
-from cas.format.manifest import DigestBuilder, Page
+from cas.format.manifest import DigestBuilder, GroupDigestBuilder, Page, Root, StatedDigest
 from cas.format.session import Intent
+from cas.format.version import VersionRecord
 from cas.model.entry import Totals
 from cas.model.ids import PageId, VersionDigest
 from cas.objects.blob_list import BlobList, BlobRef
@@ -62,13 +63,22 @@ class NewPage:
 class KeptPage:
     """A page of the base version that stays as it is: what a root and a collector must know of it,
     so that a version of millions of files is never held as a whole. See `NewPage`.
+
+    Attributes:
+        number: its row in the root of the base.
+        blob_ids: None if it was not read.
     """
 
     page_id: PageId
     first_path: bytes
     entries: int
-    blob_ids: NDArray[np.uint8]
+    number: int
+    blob_ids: NDArray[np.uint8] | None
     stamp: int
+
+
+# Reads pages that are kept, in the order given.
+KeptReader = Callable[[Sequence[KeptPage]], Iterator[Page]]
 
 
 class Sending(Protocol):
@@ -98,6 +108,8 @@ class StoredTree:
         announced: how many of them intents name.
         segmented: how many of them index segments name.
         resumed: data blobs that interrupted puts stored.
+        stated: the digest of the pages; `older` is that of kind 1, if it was computed.
+        read_kept: reads pages that are kept.
     """
 
     parts: StoreParts
@@ -114,7 +126,9 @@ class StoredTree:
     counts: UploadCounts = field(default_factory=UploadCounts)
     pages: list[NewPage | KeptPage] = field(default_factory=list)
     sent: list[SentBlob] = field(default_factory=list)
-    digest: VersionDigest = field(default_factory=lambda: DigestBuilder().digest())
+    stated: StatedDigest = field(default_factory=lambda: GroupDigestBuilder().stated())
+    older: StatedDigest | None = None
+    read_kept: KeptReader | None = None
     totals: Totals = field(
         default_factory=lambda: Totals(files=0, symlinks=0, directories=0, externals=0, size=0)
     )
@@ -124,6 +138,47 @@ class StoredTree:
     refused_bytes: int = 0
     announced: int = 0
     segmented: int = 0
+
+    @property
+    def digest(self) -> VersionDigest:
+        """The digest of what the pages hold."""
+        return self.stated.digest
+
+    def stated_for(self, record: VersionRecord, root: Root | None = None) -> StatedDigest | None:
+        """Return the digest of this tree as a version has it that holds the same, which may be one
+        of kind 1; None if it holds something else.
+
+        Args:
+            root: the version's, if it is at hand: it tells the kind.
+        """
+        if record.digest == self.digest:
+            return self.stated
+        may_be_older = root is None or root.groups is None
+        if self.stated.groups is None or not may_be_older or record.totals != self.totals:
+            return None
+        if self.older is None:
+            builder = DigestBuilder()
+            for page in self.contents():
+                builder.add(page)
+            self.older = builder.stated()
+        return self.older if self.older.digest == record.digest else None
+
+    def contents(self) -> Iterator[Page]:
+        """Yield all pages in path order; reads those that are kept."""
+        read = self._read([page for page in self.pages if isinstance(page, KeptPage)])
+        for page in self.pages:
+            yield page.page if isinstance(page, NewPage) else next(read)
+
+    def blob_tables(self) -> list[NDArray[np.uint8]]:
+        """Return the ids of the data blobs of each page; reads what was not read so far."""
+        known = [page.blob_ids for page in self.pages if page.blob_ids is not None]
+        kept = (page for page in self.pages if isinstance(page, KeptPage))
+        unread = [page for page in kept if page.blob_ids is None]
+        # Copied: a view would hold the whole page.
+        return [*known, *(page.blob_ids.copy() for page in self._read(unread))]
+
+    def _read(self, pages: Sequence[KeptPage]) -> Iterator[Page]:
+        return iter(()) if self.read_kept is None else self.read_kept(pages)
 
     @property
     def skipped(self) -> list[SkippedFile]:
@@ -224,7 +279,9 @@ class StoredTree:
             self.journal.replace(self.tree.key, self._journal_pages(stamp, vouched))
         self.journal.forget_blobs(blob.ref.blob_id for blob in self.sent)
         if self.resumed:
-            needed = {row.tobytes() for page in self.pages for row in page.blob_ids}
+            # No others can be behind pages that nobody read: the base version has those.
+            tables = [page.blob_ids for page in self.pages if page.blob_ids is not None]
+            needed = {row.tobytes() for table in tables for row in table}
             self.journal.forget_blobs(needed & {ref.blob_id for ref in self.resumed})
 
     def _journal_pages(self, stamp: int, vouched: Container[bytes] | None) -> list[JournalPage]:

@@ -13,9 +13,9 @@ import numpy as np
 from cas.errors import CorruptionError, ErrorCode, NotFoundError
 from cas.format.manifest import (
     HOLE,
-    DigestBuilder,
     Page,
     Root,
+    builder_like,
     find_page,
     find_row,
     page_entry,
@@ -213,10 +213,11 @@ class VersionPages:
         Raises:
             CorruptionError: they differ, so a digest that the user typed does not vouch for it.
         """
-        builder = DigestBuilder()
+        stated = self.root.stated
+        builder = builder_like(stated)
         for page in self.iter_pages():
             builder.add(page)
-        if builder.digest() != self._record.digest:
+        if builder.stated() != stated:
             raise CorruptionError(
                 f"{self._record.artifact}:v{self._record.number} does not hold what its digest says",
                 code=ErrorCode.DIGEST_MISMATCH,
