@@ -246,15 +246,22 @@ def test_a_version_that_is_purged_while_it_is_listed_is_said_to_be_deleted(scene
         list(version)
 
 
-def test_pages_at_a_new_place_are_compared_with_a_digest_that_was_typed(scene, first, second):
-    """A store that lies in a revision is found out, where the user vouched for the version."""
+@pytest.mark.parametrize("states_groups", [True, False])
+def test_pages_at_a_new_place_are_compared_with_a_digest_that_was_typed(
+    scene, first, states_groups
+):
+    """A store that lies in a revision is found out, where the user vouched for the version: be its
+    groups those of the version, or none, as if the digest were of kind 1.
+    """
     scene.put(first)
     digest = scene.store().version("data:v0").digest.hex
     record = scene.store().version("data:v0").record
+    groups = scene.store().version("data:v0")._pages.root.groups if states_groups else None
     scene.put(first | {b"tiny": b"u"})
     other = scene.store().version("data:v1")
     (page,) = other._pages.iter_pages()
-    root = replace(other._pages.root, digest=record.digest, totals=record.totals)
+    root = other._pages.root
+    root = replace(root, digest=record.digest, totals=record.totals, groups=groups)
 
     def encode(locations):
         return encode_root(replace(root, **located_columns(locations)))
