@@ -12,7 +12,6 @@ from blake3 import blake3
 
 from cas.backend.base import Backend
 from cas.format.manifest import (
-    AnyDigestBuilder,
     DigestBuilder,
     GroupDigestBuilder,
     Page,
@@ -63,7 +62,7 @@ def write_version(
 ) -> VersionRecord:
     """Publish the first version of an artifact, with these pages and a digest of this kind."""
     session = SessionId(blake3(name.encode()).digest(length=16))
-    builder: AnyDigestBuilder = GroupDigestBuilder() if kind == 2 else DigestBuilder()
+    builder = GroupDigestBuilder() if kind == 2 else DigestBuilder()
     made = [tiny_page(paths) for paths in pages]
     for page in made:
         builder.add(page)

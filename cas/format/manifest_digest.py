@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from blake3 import blake3
@@ -192,22 +192,6 @@ def _group_digest(paths: Any, fixed: Any) -> bytes:
     return digest
 
 
-class AnyDigestBuilder(Protocol):
-    """Computes a digest of either kind from the pages of a version."""
-
-    def add(self, page: Page) -> None:
-        """Add the next page in path order; raises as `DigestBuilder.add` does."""
-        ...
-
-    def add_part(self, part: DigestPart) -> None:
-        """Add the next page by what is needed of it; raises as `add` does."""
-        ...
-
-    def stated(self) -> StatedDigest:
-        """Return what the root of the pages that were added has to state."""
-        ...
-
-
 class DigestBuilder:
     """Computes digest 1 of a version from its pages. Not thread-safe."""
 
@@ -312,8 +296,18 @@ class GroupDigestBuilder:
             self._extend(part.pieces.tail)
         self._note(len(digests), is_end=is_end)
 
+    def settled(self) -> tuple[list[bytes], list[int]]:
+        """Return, and forget, what nothing that follows can change: digests of groups, and what is
+        said of all pages but the last.
+        """
+        digests, self._digests = self._digests, []
+        pages, self._pages = self._pages[:-1], self._pages[-1:]
+        return digests, pages
+
     def groups(self) -> PageGroups:
-        """Return the groups of what was added so far, the last of which ends with it."""
+        """Return the groups of what was added so far, the last of which ends with it; but for what
+        is forgotten.
+        """
         if self._is_unseen:
             raise ValueError("the last group was not looked into")
         digests, pages = self._digests.copy(), np.array(self._pages, np.uint32)
@@ -357,9 +351,54 @@ class GroupDigestBuilder:
         self._pages.append(count | (int(ENDS_WITH_GROUP) if is_end else 0))
 
 
-def builder_like(stated: StatedDigest) -> AnyDigestBuilder:
-    """Return a builder of a digest of the same kind."""
-    return DigestBuilder() if stated.groups is None else GroupDigestBuilder()
+class DigestCheck:
+    """Tells whether pages hold what a root states, in memory that does not grow with them. Not
+    thread-safe.
+    """
+
+    def __init__(self, stated: StatedDigest) -> None:
+        self._digest = stated.digest.raw
+        groups = stated.groups
+        self._whole = DigestBuilder() if groups is None else None
+        self._builder = GroupDigestBuilder()
+        count = 0 if groups is None else len(groups.digests)
+        self._left = count
+        self._digests: Any = blake3(_DOMAIN_2 + _COUNT.pack(count))
+        self._pages: Any = blake3()
+        self._stated_pages = b"" if groups is None else blake3(_octets(groups.pages)).digest()
+
+    def add(self, page: Page) -> None:
+        """Add the next page in path order; raises as `DigestBuilder.add` does."""
+        self.add_part(digest_part(page))
+
+    def add_part(self, part: DigestPart) -> None:
+        """Add the next page by what is needed of it; raises as `add` does."""
+        if self._whole is not None:
+            self._whole.add_part(part)
+            return
+        self._builder.add_part(part)
+        self._take(*self._builder.settled())
+
+    def fits(self) -> bool:
+        """Tell whether what was added is all that was stated. Call it once, at the end."""
+        if self._whole is not None:
+            return self._whole.digest().raw == self._digest
+        rest = self._builder.groups()
+        self._take([row.tobytes() for row in rest.digests], rest.pages.tolist())
+        return (
+            self._left == 0
+            and bool(self._digests.digest() == self._digest)
+            and bool(self._pages.digest() == self._stated_pages)
+        )
+
+    def _take(self, digests: list[bytes], pages: list[int]) -> None:
+        self._left -= len(digests)
+        self._digests.update(b"".join(digests))
+        self._pages.update(_octets(np.array(pages, np.uint32)))
+
+
+def _octets(pages: NDArray[np.uint32]) -> bytes:
+    return pages.astype("<u4").tobytes()
 
 
 def _out_of_order(path: bytes) -> CorruptionError:

@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from cas.errors import BackendError, CasError, CorruptionError, UnsupportedError
 from cas.format import keys
 from cas.format.manifest import (
-    AnyDigestBuilder,
+    DigestCheck,
     DigestPart,
     Page,
     Root,
-    StatedDigest,
-    builder_like,
     decode_page,
     decode_root,
     digest_part,
@@ -60,8 +58,7 @@ class _Tally:
 
     versions: list[LiveVersion]
     pages: NDArray[np.uint32]
-    stated: StatedDigest
-    builder: AnyDigestBuilder
+    digest: DigestCheck
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4, np.int64))
     size: int = 0
     errors: list[tuple[CasError, PageLocation]] = field(default_factory=list)
@@ -74,7 +71,7 @@ class _Tally:
         self.counts += found.counts
         self.size += found.size
         try:
-            self.builder.add_part(found.part)
+            self.digest.add_part(found.part)
         except CorruptionError as error:
             self.errors.append((error, location))
 
@@ -89,7 +86,7 @@ class _Tally:
             size=self.size,
         )
         record = self.versions[0].record
-        return self.builder.stated() == self.stated and totals == record.totals
+        return self.digest.fits() and totals == record.totals
 
 
 class PageCheck:
@@ -146,8 +143,7 @@ class PageCheck:
             self._rows.setdefault((first, root_page_location(root, row)), len(self._rows))
             for row, first in enumerate(root.first_paths)
         ]
-        stated = root.stated
-        tally = _Tally([version], np.array(rows, np.uint32), stated, builder_like(stated))
+        tally = _Tally([version], np.array(rows, np.uint32), DigestCheck(root.stated))
         self._tallies[version.root, root.digest.raw] = tally
 
     def _need_meta(self, location: PageLocation, root: Root | CasError) -> None:

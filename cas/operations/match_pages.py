@@ -15,7 +15,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from cas.errors import CasError, CorruptionError, ErrorCode
-from cas.format.manifest import Page, StatedDigest, builder_like, has_same_entries
+from cas.format.manifest import DigestCheck, Page, StatedDigest, has_same_entries
 from cas.format.version import VersionRecord
 from cas.model.entry import EntryKind, Totals, path_to_text
 from cas.model.ids import PageId
@@ -111,14 +111,14 @@ def match_pages(
     record, pages = source
     matched: list[CopiedPage] = []
     stated = pages.root.stated
-    builder = builder_like(stated)
+    check = DigestCheck(stated)
     counts = np.zeros(4, np.int64)
     size = start = 0
     for page, candidates in _read_ahead(pages, base, pool):
         one = CopiedPage(page, start)
         if one.stop > record.totals.entries:
             raise _wrong_pages(record)
-        builder.add(page)
+        check.add(page)
         counts += np.bincount(page.kinds, minlength=4)
         size += int(page.sizes[page.kinds == EntryKind.FILE].sum())
         _match(one, candidates, columns, blobs, facts.stamp)
@@ -128,7 +128,7 @@ def match_pages(
     held = Totals(
         files=files, symlinks=symlinks, directories=directories, externals=externals, size=size
     )
-    if builder.stated() != stated or held != record.totals:
+    if not check.fits() or held != record.totals:
         raise _wrong_pages(record)
     return matched, stated
 

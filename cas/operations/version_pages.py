@@ -13,9 +13,9 @@ import numpy as np
 from cas.errors import CorruptionError, ErrorCode, NotFoundError
 from cas.format.manifest import (
     HOLE,
+    DigestCheck,
     Page,
     Root,
-    builder_like,
     find_page,
     find_row,
     page_entry,
@@ -213,11 +213,10 @@ class VersionPages:
         Raises:
             CorruptionError: they differ, so a digest that the user typed does not vouch for it.
         """
-        stated = self.root.stated
-        builder = builder_like(stated)
+        check = DigestCheck(self.root.stated)
         for page in self.iter_pages():
-            builder.add(page)
-        if builder.stated() != stated:
+            check.add(page)
+        if not check.fits():
             raise CorruptionError(
                 f"{self._record.artifact}:v{self._record.number} does not hold what its digest says",
                 code=ErrorCode.DIGEST_MISMATCH,

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from cas.format import manifest_paging
 from cas.format.manifest import (
+    DigestCheck,
     GroupDigestBuilder,
     Page,
+    PageGroups,
+    StatedDigest,
     digest_part,
     group_ends,
     is_group_end,
@@ -148,3 +151,27 @@ def test_pages_that_are_known_need_not_be_looked_into(paths, data):
         builder.add_known(one[0], digests, is_end=is_end, part=part)
 
     assert builder.groups() == groups
+
+
+@ANY_TREE
+@given(names, st.data())
+def test_a_check_takes_what_is_stated_and_nothing_else(paths, data):
+    """Neither other pages, nor pages in which other groups end than is said."""
+    pages = pages_of(data, paths)
+    stated = built(pages).stated()
+    forged = stated.groups.pages.copy()
+    forged[data.draw(st.integers(0, len(pages) - 1))] ^= data.draw(st.sampled_from([1, 2, 1 << 31]))
+    lie = StatedDigest(stated.digest, PageGroups(stated.groups.digests, forged))
+
+    def fits(what, pages):
+        check = DigestCheck(what)
+        for one in pages:
+            check.add(page_of(one))
+        return check.fits()
+
+    assert fits(stated, pages)
+    assert not fits(lie, pages)
+    assert not fits(StatedDigest(stated.digest), pages)
+    assert not fits(stated, pages[:-1])
+    assert not fits(stated, [*pages, [b"zzz"]])
+    assert not fits(stated, [[paths[0] + b"x"]] if len(paths) == 1 else [[*paths[:-1]]])
