@@ -98,7 +98,7 @@ class Draft(WritingDraft):
     def base(self) -> str | None:
         """The version that it began with, `name:v3`; None if with nothing."""
         pinned = self._place.base
-        return None if pinned is None else f"{pinned.record.artifact}:v{pinned.record.number}"
+        return None if pinned is None else pinned.record.ref
 
     @property
     def outcome(self) -> PutOutcome:

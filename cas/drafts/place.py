@@ -58,10 +58,10 @@ class DraftPlace:
         pinned = _pin_base(parts, artifact, base)
         if options.if_parent is not None:
             parent = resolve_record(parts, Ref.parse(options.if_parent)).record
-            options = replace(options, if_parent=f"{parent.artifact}:v{parent.number}")
+            options = replace(options, if_parent=parent.ref)
         if pinned is not None and pinned.record.artifact != artifact:
             record = pinned.record
-            ref = f"{record.artifact}:v{record.number}"
+            ref = record.ref
             inputs = options.inputs if ref in options.inputs else (*options.inputs, ref)
             options = replace(options, inputs=inputs, type=options.type or record.type)
         return cls(artifact, pinned, options)

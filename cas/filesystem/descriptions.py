@@ -32,9 +32,7 @@ def describe(place: VersionPlace) -> Details:
     if is_folder(pages, path):
         return _folder(place, place.inner)
     record = place.version.record
-    raise no_such_path(
-        place.path(place.inner), f"cas ls {record.artifact}:v{record.number} lists what it has"
-    )
+    raise no_such_path(place.path(place.inner), f"cas ls {record.ref} lists what it has")
 
 
 def describe_version(place: VersionPlace) -> Details:

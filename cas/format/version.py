@@ -80,6 +80,11 @@ class VersionRecord:
     expires_ns: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def ref(self) -> str:
+        """The version as a reference: `name:v4`."""
+        return f"{self.artifact}:v{self.number}"
+
 
 @dataclass(frozen=True, slots=True)
 class VoidRecord:

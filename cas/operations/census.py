@@ -78,7 +78,7 @@ class CountedVersion:
     @property
     def ref(self) -> str:
         """The version as a reference: `name:v4`."""
-        return f"{self.record.artifact}:v{self.record.number}"
+        return self.record.ref
 
     @property
     def state(self) -> VersionState:

@@ -99,7 +99,7 @@ def _entries_below(version: PinnedVersion, path: str) -> list[Entry]:
     above = f"{path.rpartition('/')[0]}/".lstrip("/")
     found = list(version.pages.iter_entries(path_to_bytes(path)))
     if not found:
-        ref = f"{version.record.artifact}:v{version.record.number}"
+        ref = version.record.ref
         raise NotFoundError(
             f"{ref} has no {path!r}",
             code=ErrorCode.PATH_NOT_FOUND,

@@ -128,7 +128,7 @@ def _lost_descriptions(record: VersionRecord, there: VersionRecord) -> tuple[str
     lost = [name for name in names if getattr(record, name) != getattr(there, name)]
     if not lost:
         return ()
-    ref = f"{there.artifact}:v{there.number}"
+    ref = there.ref
     return (f"{ref} holds the same with another {', '.join(lost)} (--force makes a new version)",)
 
 

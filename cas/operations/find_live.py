@@ -48,7 +48,7 @@ class FoundVersion:
     @property
     def ref(self) -> str:
         """The version as people name it."""
-        return f"{self.record.artifact}:v{self.record.number}"
+        return self.record.ref
 
     @property
     def is_purged(self) -> bool:

@@ -96,7 +96,7 @@ def get_selection(
     except CorruptionError:
         if not options.allow_holes:
             raise
-        holes = HoleList(f"{version.record.artifact}:v{version.record.number}")
+        holes = HoleList(version.record.ref)
         wanted.selection.on_unreadable = holes.add_page
         tally.holes = holes
         _fill(parts, version, wanted, root, options, tally)

@@ -68,7 +68,7 @@ class Hold:
             listing = list_slots(backend, record.artifact)
             if read_last_move(backend, listing, record.number) is MoveKind.PURGE:
                 raise NotFoundError(
-                    f"{record.artifact}:v{record.number} was deleted for good",
+                    f"{record.ref} was deleted for good",
                     code=ErrorCode.VERSION_DELETED,
                 )
             root = read_root_location(backend, listing, record)
@@ -83,8 +83,7 @@ class Hold:
                     raise
                 missing = error  # moved or purged meanwhile, or damaged
         raise ConflictError(
-            f"collections condemned what {record.artifact}:v{record.number} needs "
-            f"{HOLD_ATTEMPTS} times in a row",
+            f"collections condemned what {record.ref} needs {HOLD_ATTEMPTS} times in a row",
             code=ErrorCode.LOST_RACE,
             hint="run it again when no collection runs",
         )

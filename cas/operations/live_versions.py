@@ -53,7 +53,7 @@ class LiveVersion:
     @property
     def ref(self) -> str:
         """The version as a reference."""
-        return f"{self.record.artifact}:v{self.record.number}"
+        return self.record.ref
 
 
 class LiveVersions:
@@ -233,7 +233,7 @@ class LiveVersions:
                 last_error = (error, key)
         if needs_revision and last_error is not None:
             # One below a revision that can be read is nobody's business any more.
-            self._note(*last_error, "record", f"{record.artifact}:v{record.number}")
+            self._note(*last_error, "record", record.ref)
         last = max(revisions, default=0)
         self.versions.append(LiveVersion(record, root, last, needs_revision))
 

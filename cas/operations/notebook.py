@@ -77,7 +77,7 @@ def version_card(version: PinnedVersion) -> Markup:
         shown += ["…"] * (len(record.inputs) > MOST_VALUES)
         facts.append(("made from", ", ".join(shown)))
     rows = [(colored(name, BLUE), value) for name, value in facts if value]
-    title = f"{record.artifact}:v{record.number}"
+    title = record.ref
     return card(title, record.type, table(("", ""), rows), *_top_of(version.pages))
 
 

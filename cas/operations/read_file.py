@@ -107,7 +107,7 @@ def resolve_link(at: bytes, target: bytes, path: str) -> bytes:
 
 def _missing(version: PinnedVersion, path: str, at: bytes) -> NotFoundError | InvalidInputError:
     record = version.record
-    ref = f"{record.artifact}:v{record.number}"
+    ref = record.ref
     for entry in version.pages.iter_entries(at):
         if entry.path != path_to_text(at):
             return InvalidInputError(

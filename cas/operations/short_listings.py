@@ -102,7 +102,7 @@ def known_from_records(
             if lineage.store_id == store_id
         }
         if named:
-            yield f"{record.artifact}:v{record.number}", named
+            yield record.ref, named
 
 
 def _missing(artifact: ArtifactName, number: int, why: str) -> Brake:

@@ -9,6 +9,21 @@ import pytest
 
 # Each of these takes as long as a good part of a round trip to a bucket.
 HEAVY = {"asyncio", "cas.chunk_cache.cache", "fsspec", "numpy.ma", "secrets", "tenacity"}
+# What only drafts, filesystems, comparisons, tensors, previews and notebooks need.
+EXTRAS = {
+    "PIL",
+    "cas.as_files",
+    "cas.cli.previews",
+    "cas.drafts",
+    "cas.filesystem",
+    "cas.model.html",
+    "cas.operations.notebook",
+    "cas.tables",
+    "cas.tensors",
+    "duckdb",
+    "pyarrow",
+    "torch",
+}
 PUT_ONLY = {"cas.operations.compare_folder", "cas.operations.put", "cas.transfer.upload", "sqlite3"}
 GET_ONLY = {"cas.operations.get", "cas.transfer.download"}
 DRAFT_ONLY = {"cas.operations.store_copy", "cas.operations.store_draft", "cas.transfer.carrying"}
@@ -27,7 +42,7 @@ def check(cas):
 
     def check(unneeded, *arguments):
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, " ".join(unneeded | HEAVY | UPKEEP), *arguments],
+            [sys.executable, "-c", SCRIPT, " ".join(unneeded | HEAVY | EXTRAS | UPKEEP), *arguments],
             cwd=cas.cwd,
             env=cas.environ,
             capture_output=True,
