@@ -15,6 +15,7 @@ from typing import Self
 
 from cas.backend.durable import sync_file
 from cas.environment import random_bytes
+from cas.locks import lock_alone
 
 _FLAGS = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
@@ -36,7 +37,7 @@ class StagedFile:
         while True:
             self.path = f"{folder}/{random_bytes(12).hex()}"
             self.descriptor = os.open(self.path, os.O_WRONLY | _FLAGS, 0o666)
-            _lock(self.descriptor, wait=True)
+            lock_alone(self.descriptor, wait=True)
             # A sweeper that came between `open` and the lock took it for left behind.
             if os.fstat(self.descriptor).st_nlink:
                 return
@@ -84,22 +85,9 @@ def sweep_staged(folder: str) -> int:
 def _remove_if_left(path: str) -> bool:
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     try:
-        if not _lock(descriptor, wait=False):
+        if not lock_alone(descriptor):
             return False
         os.unlink(path)  # noqa: PTH108 - the same
         return True
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock an open file against every other opening of it; tell whether that was done."""
-    if sys.platform == "win32":
-        return False
-    import fcntl  # not there on Windows
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # held by its writer, or a file system without locks
-        return False
-    return True

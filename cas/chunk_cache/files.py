@@ -15,9 +15,7 @@ from cas.chunk_cache.index import INDEX_NAME, Header, Index, Slot, make_index
 from cas.chunk_cache.limits import Geometry, index_bytes_of
 from cas.chunk_cache.segments import Appender, Segments
 from cas.environment import ensure_private_dir
-
-if sys.platform != "win32":
-    import fcntl
+from cas.locks import lock_alone, unlock
 
 # The number is that of the format of the entries.
 CACHE_FOLDER = "data-1"
@@ -242,14 +240,10 @@ class _LockFile:
         return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
     def take(self, *, wait: bool) -> bool:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:  # another has it, or a file system without locks
-            return False
-        return True
+        return lock_alone(self._descriptor, wait=wait)
 
     def give(self) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        unlock(self._descriptor)
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1

@@ -18,12 +18,10 @@ from typing import Any, Self
 
 from cas.drafts.edits import Edits, Step
 from cas.errors import ErrorCode, InvalidInputError, UnsupportedError
+from cas.locks import lock_alone, unlock
 from cas.model.entry import EntryKind, path_to_bytes, path_to_text
 from cas.operations.draft_edits import BaseEntry, DraftEntry, EmptyFolder, LocalEntry
 from cas.transfer.stamp import FileStamp
-
-if sys.platform != "win32":
-    import fcntl
 
 FILE_NAME = "edits.jsonl"
 
@@ -42,10 +40,12 @@ class EditLog:
 
         Raises:
             InvalidInputError: the draft is committed or discarded.
+            UnsupportedError: the file system has no locks.
         """
         if self._descriptor < 0:
             raise _closed()
-        self._lock(alone=True)
+        if not lock_alone(self._descriptor, wait=True):
+            raise _no_locks()
         try:
             status = os.fstat(self._descriptor)
             if status.st_nlink == 0:
@@ -58,7 +58,7 @@ class EditLog:
                 edits.follow(_decode(json.loads(line)))
             self._position += whole
         except BaseException:
-            self._lock(alone=False)
+            unlock(self._descriptor)
             raise
 
     def note(self, step: Step) -> None:
@@ -75,7 +75,7 @@ class EditLog:
                 self._position += written
                 content = content[written:]
         finally:
-            self._lock(alone=False)
+            unlock(self._descriptor)
 
     def reopen(self) -> None:
         """Begin anew in a forked child: a lock on what the parent opened would be the parent's."""
@@ -93,10 +93,6 @@ class EditLog:
 
     def _open(self, how: int = 0) -> int:
         return os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | how, 0o600)
-
-    def _lock(self, *, alone: bool) -> None:
-        if sys.platform != "win32":
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_UN)
 
 
 class EditLock:
@@ -117,16 +113,16 @@ class EditLock:
             UnsupportedError: this system has no locks for it.
         """
         if sys.platform == "win32":
-            raise UnsupportedError(
-                "drafts are not shared by processes on this system",
-                code=ErrorCode.UNSUPPORTED_FEATURE,
-                hint="let other processes write local files, and add them to the draft",
-            )
+            raise _no_locks()
         with self:
             if self._log is not None:
                 return
             log = EditLog(folder / FILE_NAME, is_new=True)
-            log.begin(self._edits)
+            try:
+                log.begin(self._edits)
+            except BaseException:
+                log.close()
+                raise
             for step in self._edits.steps():
                 log.note(step)
             self._listen(log)  # what it has noted is written when this lock is given back
@@ -175,6 +171,14 @@ class EditLock:
     def _listen(self, log: EditLog) -> None:
         self._log = log
         self._edits.tell = log.note
+
+
+def _no_locks() -> UnsupportedError:
+    return UnsupportedError(
+        "drafts are not shared by processes on this system, which has no locks for it",
+        code=ErrorCode.UNSUPPORTED_FEATURE,
+        hint="let other processes write local files, and add them to the draft",
+    )
 
 
 def _closed() -> InvalidInputError:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from cas.environment import ensure_private_dir, random_bytes
 from cas.errors import ErrorCode, InvalidInputError, NotFoundError
+from cas.locks import lock_alone, lock_shared
 from cas.model.entry import EntryKind
 from cas.operations.draft_edits import LocalEntry
-from cas.transfer.locks import lock_alone, lock_shared
 from cas.transfer.stamp import FileStamp
 
 FOLDER = "drafts-1"

@@ -18,9 +18,9 @@ from contextlib import contextmanager, suppress
 
 from cas.environment import random_bytes
 from cas.errors import AlreadyExistsError, ErrorCode, InvalidInputError
+from cas.locks import lock_alone, lock_shared, unlock
 from cas.model.entry import path_to_text
 from cas.transfer.copying import copy_range, read_at, write_at
-from cas.transfer.locks import lock_alone, lock_shared, unlock
 
 TEMPORARY_PREFIX = b".cas-get-"
 TEMPORARY_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + rb"[0-9a-f]{12}-([0-9]+|link)")

@@ -42,7 +42,13 @@ def check(cas):
 
     def check(unneeded, *arguments):
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, " ".join(unneeded | HEAVY | EXTRAS | UPKEEP), *arguments],
+            [
+                sys.executable,
+                "-c",
+                SCRIPT,
+                " ".join(unneeded | HEAVY | EXTRAS | UPKEEP),
+                *arguments,
+            ],
             cwd=cas.cwd,
             env=cas.environ,
             capture_output=True,

@@ -11,9 +11,9 @@ import pytest
 from memory_stores import open_on
 
 import cas
+from cas.locks import lock_shared
 from cas.testing.corpora import random_content
 from cas.testing.trees import read_tree, write_tree
-from cas.transfer.locks import lock_shared
 
 OVERWRITE = cas.GetOptions(overwrite=True)
 

@@ -53,15 +53,15 @@ def test_a_file_of_a_killed_writer_is_swept(tmp_path: Path):
 
 def test_a_writer_that_was_swept_before_it_held_the_lock_begins_anew(tmp_path: Path, monkeypatch):
     """The one moment in which a live file looks left costs a second `open`, not an object."""
-    real = staging._lock
+    real = staging.lock_alone
     swept = []
 
-    def late(descriptor: int, *, wait: bool) -> bool:
+    def late(descriptor: int, *, wait: bool = False) -> bool:
         if wait and not swept:
             swept.append(sweep_staged(str(tmp_path)))
         return real(descriptor, wait=wait)
 
-    monkeypatch.setattr(staging, "_lock", late)
+    monkeypatch.setattr(staging, "lock_alone", late)
     with StagedFile(str(tmp_path)) as staged:
         assert swept == [1]
         assert names(tmp_path) == [Path(staged.path).name]
