@@ -120,7 +120,9 @@ def _list_rows(
     if style.null:
         console.names(map(_name_of, shown), end=b"\0")
     elif style.long:
-        table = format_table(("", "SIZE", "HASH", "PATH"), list(map(_row_of, shown)), right=_RIGHT)
+        table = format_table(
+            ("", "SIZE", "HASH", "PATH"), list(map(_row_of, shown)), right=frozenset({1})
+        )
         for line in table[1:]:
             console.answer(line)
     else:
@@ -128,9 +130,6 @@ def _list_rows(
             console.answer(_colored(console, row))
     if style.limit is not None and (rest := sum(1 for _ in rows)):
         console.note(f"... and {rest:,} more")
-
-
-_RIGHT = frozenset({1})
 
 
 def _list_as_json(

@@ -8,7 +8,6 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from cas.drafts.draft_tree import DraftTree, Folder, Held
 from cas.drafts.paths import not_in_draft
 from cas.errors import CasError, ErrorCode, InvalidInputError, NotFoundError
 from cas.model.entry import EntryKind, path_to_bytes, path_to_text
+from cas.model.patterns import has_wildcards
 from cas.objects.parts import StoreParts
 from cas.operations.draft_edits import LocalEntry
 from cas.operations.read_file import MAXIMUM_LINKS, open_content, resolve_link
@@ -359,7 +359,7 @@ def _link(target: Path, link: bytes) -> None:
 
 def is_top_folder(path: object) -> bool:
     """Tell whether a path is one name, which fsspec cannot part from a folder above it."""
-    return isinstance(path, str) and "/" not in path and bool(path) and not has_magic(path)
+    return isinstance(path, str) and bool(path) and "/" not in path and not has_wildcards(path)
 
 
 def _read_local(held: LocalEntry, asked: AskedRange) -> bytes:

@@ -34,8 +34,9 @@ class TensorChange:
     """One tensor that differs. `kind` is `added`, `removed`, `reshaped`, `retyped` or `changed`.
 
     Types and shapes are None where the side has no such tensor; a reshaped one may have another
-    type, too. `old_path` is set if it was in another file, as after sharding anew. Of a changed one `changed_elements` of `elements` have other bytes, and
-    `largest_difference` is that between two finite numbers, None if they are none.
+    type, too. `old_path` is set if it was in another file, as after sharding anew. Of a changed one
+    `changed_elements` of `elements` have other bytes, and `largest_difference` is that between two
+    finite numbers, None if they are none.
     """
 
     kind: str

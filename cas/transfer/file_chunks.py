@@ -20,7 +20,7 @@ _TABLES_AT_ONCE = 16
 @dataclass(frozen=True, slots=True, eq=False)
 class FileChunks:
     """The chunks of a file or of a part of it, in order: where each begins and ends, and its id.
-    A run of zeros that is not stored has an id of zeros, which no chunk has.
+    A hole has an id of zeros, which no chunk has.
 
     Attributes:
         starts: int64[n].
@@ -34,21 +34,21 @@ class FileChunks:
 
     @property
     def has_holes(self) -> bool:
-        """Whether there are zeros that are not stored."""
+        """Whether there are holes among them."""
         return not self.ids.any(axis=1).all()
 
     def within(self, start: int, stop: int) -> FileChunks:
         """Return the chunks that reach into a range, their places counted from its start: the
-        first may begin before 0. Zeros are cut to the range.
+        first may begin before 0. Holes are cut to the range.
         """
         first = int(np.searchsorted(self.stops, start, side="right"))
         last = int(np.searchsorted(self.starts, stop, side="left"))
         rows = slice(first, max(first, last))
         ids = self.ids[rows]
         starts, stops = self.starts[rows] - start, self.stops[rows] - start
-        zeros = ~ids.any(axis=1)
-        starts = np.where(zeros, np.maximum(starts, 0), starts)
-        stops = np.where(zeros, np.minimum(stops, stop - start), stops)
+        holes = ~ids.any(axis=1)
+        starts = np.where(holes, np.maximum(starts, 0), starts)
+        stops = np.where(holes, np.minimum(stops, stop - start), stops)
         return FileChunks(starts, stops, ids)
 
 

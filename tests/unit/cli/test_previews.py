@@ -16,6 +16,8 @@ import pytest
 from cas.cli.previews import preview as bounds
 from cas.cli.previews.choose import make_preview
 from cas.cli.previews.preview import BoundedFile, Source, Table, TooMuchToReadError
+from cas.cli.previews.tensors import SUFFIXES
+from cas.tensors.tensor_file import TENSOR_SUFFIXES
 
 
 class Counted(io.BytesIO):
@@ -185,6 +187,11 @@ def test_an_archive_is_shown_by_names():
     assert first.table.rows == (("0.txt", "0 B"), ("1.txt", "1 B"), ("2.txt", "2 B"))
     assert (second.table.rows, second.more) == (first.table.rows, "more members")
     assert third.summary == "tar archive, 5 members"
+
+
+def test_whatever_is_read_as_tensors_is_shown_as_tensors():
+    """The list stands twice, since a preview of a text need not load what reads tensors."""
+    assert sorted(SUFFIXES) == sorted(TENSOR_SUFFIXES)
 
 
 def test_a_file_gives_only_so_much():

@@ -118,4 +118,4 @@ def test_nothing_is_changed_where_nobody_can_be_asked():
 
 def test_yes_is_taken_for_an_answer():
     """With -y nothing is asked."""
-    Console().require_yes("delete it?", assume_yes=True)
+    assert not Console().require_yes("delete it?", assume_yes=True)

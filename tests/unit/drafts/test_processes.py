@@ -11,6 +11,7 @@ import fsspec
 import pytest
 
 import cas
+from cas.drafts import edit_log
 
 
 def write_some(draft, number, pipe):
@@ -65,6 +66,19 @@ def test_processes_write_side_by_side(store, method):
 def test_a_pickle_is_the_draft_itself_where_it_runs(draft):
     """Nothing is opened twice."""
     assert pickle.loads(pickle.dumps(draft)) is draft
+
+
+def test_without_locks_a_draft_is_not_shared_and_goes_on(store, monkeypatch):
+    """Processes could not make their edits in one order; the one that has it can."""
+    monkeypatch.setattr(edit_log, "lock_alone", lambda *_, **__: False)
+
+    with store.draft("alone") as draft:
+        draft.pipe("file", b"content")
+        with pytest.raises(cas.UnsupportedError, match="no locks"):
+            pickle.dumps(draft)
+        draft.pipe("other", b"more")
+
+    assert sorted(draft.version) == ["file", "other"]
 
 
 def test_a_child_reads_the_base_by_connections_of_its_own(draft):
