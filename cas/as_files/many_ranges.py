@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cas.errors import CasError
@@ -10,6 +10,10 @@ from cas.objects.parts import StoreParts
 from cas.operations.read_file import range_tools
 from cas.transfer.ranges import WantedRange, read_ranges
 from cas.transfer.reading import ContentReader
+
+# Where ranges of several paths begin or end: one for each, or one for all.
+Bounds = Sequence[int | None] | int | None
+Answer = bytes | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +30,29 @@ class AskedRange:
         return start, max(start, stop)
 
 
+def pair_ranges(paths: object, starts: Bounds, stops: Bounds) -> list[AskedRange]:
+    """Return the ranges that `cat_ranges` of fsspec is asked for: a bound may be one for all paths.
+
+    Raises:
+        TypeError: `paths` is no list.
+        ValueError: there are not as many bounds as paths.
+    """
+    if not isinstance(paths, list):
+        raise TypeError("paths must be a list")
+    bounds = (one if isinstance(one, Sequence) else [one] * len(paths) for one in (starts, stops))
+    return [AskedRange(*one) for one in zip(paths, *bounds, strict=True)]
+
+
+def raise_first(answers: Iterable[Answer]) -> None:
+    """Raise the first of the answers that is an error, as fsspec does with `on_error="raise"`."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+
+
 def read_many(
     parts: StoreParts, asked: Sequence[AskedRange], open_reader: Callable[[str], ContentReader]
-) -> list[bytes | Exception]:
+) -> list[Answer]:
     """Return the bytes of each range, or why it cannot be read.
 
     What fails is tried once more by itself: the file may have been moved, or only a neighbour be
@@ -40,7 +64,7 @@ def read_many(
             readers[path] = open_reader(path)
         except (CasError, OSError) as error:
             readers[path] = error
-    answers: list[bytes | Exception] = []
+    answers: list[Answer] = []
     wanted: list[WantedRange] = []
     planned: list[tuple[int, ContentReader]] = []
     for one in asked:
@@ -57,7 +81,7 @@ def read_many(
     return answers
 
 
-def _again(reader: ContentReader, wanted: WantedRange) -> bytes | Exception:
+def _again(reader: ContentReader, wanted: WantedRange) -> Answer:
     try:
         return reader.read(wanted.start, wanted.stop)
     except CasError as error:

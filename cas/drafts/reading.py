@@ -19,7 +19,7 @@ from fsspec.utils import stringify_path
 
 from cas.as_files.downloads import find_pairs, get_chosen, tell_files
 from cas.as_files.failures import as_os_errors, is_a_folder
-from cas.as_files.many_ranges import AskedRange, read_many
+from cas.as_files.many_ranges import Answer, AskedRange, Bounds, pair_ranges, raise_first, read_many
 from cas.drafts.base_tree import BaseFile
 from cas.drafts.details import Details, describe, link_target
 from cas.drafts.draft_tree import DraftTree, Folder, Held
@@ -199,28 +199,22 @@ class ReadingDraft(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
     def cat_ranges(
         self,
         paths: Sequence[str],
-        starts: Sequence[int | None] | int | None,
-        ends: Sequence[int | None] | int | None,
+        starts: Bounds,
+        ends: Bounds,
         max_gap: int | None = None,
         on_error: str = "return",
         **kwargs: Any,
     ) -> list[Any]:
         """Return ranges of files; those of the base by one plan, with many reads under way."""
-        if not isinstance(paths, list):
-            raise TypeError("paths must be a list")
-        every = [
-            list(one) if isinstance(one, Sequence) else [one] * len(paths) for one in (starts, ends)
-        ]
-        answers: list[Any] = [b""] * len(paths)
+        answers: list[Answer] = [b""] * len(paths)
         later: list[tuple[int, AskedRange]] = []
         base: dict[str, BaseFile] = {}
-        for number, (path, start, end) in enumerate(zip(paths, *every, strict=True)):
-            asked = AskedRange(path, start, end)
+        for number, asked in enumerate(pair_ranges(paths, starts, ends)):
             try:
                 with as_os_errors():
-                    held = self._file(self._at(path))
+                    held = self._file(self._at(asked.path))
                     if isinstance(held, BaseFile):
-                        base[path] = held
+                        base[asked.path] = held
                         later.append((number, asked))
                     else:
                         answers[number] = _read_local(held, asked)
@@ -232,9 +226,7 @@ class ReadingDraft(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
         for (number, _), answer in zip(later, found, strict=True):
             answers[number] = answer
         if on_error == "raise":
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
+            raise_first(answers)
         return answers
 
     def get(

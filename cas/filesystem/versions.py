@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from glob import has_magic
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ from typing import Any, Self
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from cas.as_files.failures import as_os_errors, is_a_folder
-from cas.as_files.many_ranges import AskedRange, read_many
+from cas.as_files.many_ranges import AskedRange, Bounds, pair_ranges, raise_first, read_many
 from cas.errors import ErrorCode, InvalidInputError
 from cas.filesystem.chosen_store import AmbientStore, choose_store
 from cas.filesystem.downloads import find_pairs, folder_for, get_files, get_folder
@@ -134,8 +135,8 @@ class CasFileSystem(ListingFileSystem):
     def cat_ranges(
         self,
         paths: Sequence[str],
-        starts: Sequence[int | None] | int | None,
-        ends: Sequence[int | None] | int | None,
+        starts: Bounds,
+        ends: Bounds,
         max_gap: int | None = None,
         on_error: str = "return",
         **kwargs: Any,
@@ -145,20 +146,13 @@ class CasFileSystem(ListingFileSystem):
         What lies near together comes together, whatever `max_gap` says. With `on_error="return"` an
         error stands in the place of the bytes.
         """
-        if not isinstance(paths, list):
-            raise TypeError("paths must be a list")
-        every = [
-            list(one) if isinstance(one, Sequence) else [one] * len(paths) for one in (starts, ends)
-        ]
         asked = [
-            AskedRange(self._strip_protocol(path), start, end)
-            for path, start, end in zip(paths, *every, strict=True)
+            replace(one, path=self._strip_protocol(one.path))
+            for one in pair_ranges(paths, starts, ends)
         ]
         answers = read_many(self.store.parts, asked, self._reader)
         if on_error == "raise":
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
+            raise_first(answers)
         return answers
 
     def cat(
