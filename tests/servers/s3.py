@@ -88,6 +88,8 @@ def weed(folder: Path) -> Iterator[S3Server]:
         f"-s3.config={config}",
         f"-master.port={master}",
         f"-volume.port={volume}",
+        # By itself as many as the free disk has room for, of which each bucket takes some.
+        "-volume.max=10000",
         f"-filer.port={filer}",
         *switched_off,
     ]
