@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from collected import Interrupted
 from moved_blobs import ids_in, move_blobs, needed_by
 
 import cas
@@ -39,21 +40,6 @@ def collect(scene, **given):
 
 def read(version):
     return {path.encode(): version.read(path) for path in version}
-
-
-class Between(FaultyBackend):
-    """Lets somebody else act just before the operation of a number."""
-
-    def __init__(self, backend, number, act):
-        super().__init__(backend)
-        self._left = number
-        self._act = act
-
-    def _begin(self, kind, key):
-        self._left -= 1
-        if self._left == 0:
-            self._act()
-        return super()._begin(kind, key)
 
 
 def test_a_pinned_version_is_read_to_its_end_though_it_is_purged(scene, first):
@@ -150,7 +136,7 @@ def test_a_purge_and_a_collection_may_come_between_any_two_steps_of_pinning(make
             purge(scene)
             collect(scene)
 
-        backend = Between(scene.truth, number, act)
+        backend = Interrupted(scene.truth, number, lambda _: act())
         parts = scene.store(backend).parts
         try:
             with hold_version(parts, version._pinned) as held:

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from collected import Interrupted
 
 import cas
 from cas.format import keys
@@ -304,9 +305,9 @@ def test_two_sides_that_move_a_version_at_once_leave_one_clear_history(
         scene.put(first)
         if in_trash:
             scene.store().delete("data:v0")
-        backend = InterruptedBackend(scene.truth, number, lambda s=scene: _try(theirs, s.store()))
+        backend = Interrupted(scene.truth, number, lambda _, s=scene: _try(theirs, s.store()))
         succeeded = _try(ours, scene.store(backend))
-        acted = backend.acted
+        acted = backend._left <= 0
 
         moves = moves_of(scene)
         for before, after in zip([None, *moves], moves, strict=False):
@@ -315,23 +316,6 @@ def test_two_sides_that_move_a_version_at_once_leave_one_clear_history(
             assert WANTED[ours] in moves
         if ours == "purge" and succeeded:
             assert moves[-1] == "purge"
-
-
-class InterruptedBackend(FaultyBackend):
-    """Lets somebody act before the operation of a number."""
-
-    def __init__(self, backend, number, act):
-        super().__init__(backend)
-        self._number = number
-        self._act = act
-        self.acted = False
-
-    def _begin(self, kind, key):
-        self._number -= 1
-        if self._number == 0:
-            self.acted = True
-            self._act()
-        return super()._begin(kind, key)
 
 
 def _try(act, store):

@@ -6,6 +6,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from collected import Interrupted
 from moved_blobs import collect, ids_in, needed_by
 from repacked import (
     FEWER,
@@ -95,21 +96,6 @@ def test_a_repack_that_died_between_two_versions_stores_nothing_again(make_fille
 # -- others at work
 
 
-class Between(FaultyBackend):
-    """Lets somebody else act just before the operation of a number."""
-
-    def __init__(self, backend, number, act):
-        super().__init__(backend)
-        self._left = number
-        self._act = act
-
-    def _begin(self, kind, key):
-        self._left -= 1
-        if self._left == 0:
-            self._act()
-        return super()._begin(kind, key)
-
-
 def packed(ids):
     return np.frombuffer(b"".join(sorted(ids)), np.uint8).reshape(-1, 32)
 
@@ -162,7 +148,7 @@ def test_others_may_act_between_any_two_steps(make_filled, actor):
     }
     for number in range(1, operations_of_a_repack(make_filled()) + 1):
         scene = make_filled()
-        backend = Between(scene.truth, number, lambda scene=scene: acts[actor](scene))
+        backend = Interrupted(scene.truth, number, lambda _, scene=scene: acts[actor](scene))
 
         run(scene, backend)
         collect_for_real(scene)
@@ -191,7 +177,7 @@ def test_a_repack_and_a_collection_may_come_between_any_two_steps_of_a_put(make_
     reached = 0
     for number in range(1, 100):
         scene = make_filled()
-        backend = Between(scene.truth, number, lambda scene=scene: repack_and_collect(scene))
+        backend = Interrupted(scene.truth, number, lambda _, scene=scene: repack_and_collect(scene))
 
         outcome = scene.put(tree, backend)
         collect_for_real(scene)
@@ -209,7 +195,7 @@ def test_a_repack_and_a_collection_may_come_between_any_two_steps_of_a_get(make_
     reached = 0
     for number in range(1, 100):
         scene = make_filled()
-        backend = Between(scene.truth, number, lambda scene=scene: repack_and_collect(scene))
+        backend = Interrupted(scene.truth, number, lambda _, scene=scene: repack_and_collect(scene))
 
         scene.store(backend).get("data:v1", scene.folder / "out")
 

@@ -9,6 +9,7 @@ import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutated_bytes import mutated
 
 TARGETS = runpy.run_path(str(Path(__file__).with_name("decoders.py")))
 DECODERS, SEEDS, survive = TARGETS["DECODERS"], TARGETS["SEEDS"], TARGETS["survive"]
@@ -22,24 +23,6 @@ long_run = settings(
 
 
 @st.composite
-def mutated(draw, seeds):
-    """A seed with a few bytes changed, dropped, repeated or put in."""
-    content = bytearray(draw(st.sampled_from(seeds)))
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, max(len(content) - 1, 0)))
-        length = draw(st.integers(0, 8))
-        patch = draw(
-            st.one_of(
-                st.binary(max_size=8),
-                st.sampled_from(EXTREMES),
-                st.just(bytes(content[at : at + 40]) * 2),
-            )
-        )
-        content[at : at + length] = patch
-    return bytes(content)
-
-
-@st.composite
 def refielded(draw, seeds):
     """A map with some of its fields replaced, dropped or added."""
     fields = msgpack.unpackb(draw(st.sampled_from(seeds)))
@@ -47,7 +30,7 @@ def refielded(draw, seeds):
         name = draw(st.sampled_from([*fields, "critical", "later"]))
         old = fields.get(name)
         if isinstance(old, bytes) and draw(st.booleans()):
-            fields[name] = draw(mutated([old]))
+            fields[name] = draw(mutated([old], EXTREMES))
         else:
             fields[name] = draw(
                 st.one_of(
@@ -69,7 +52,7 @@ def test_decoder_survives_mutations(name):
     """A damaged object is refused in the two ways that readers expect, or read."""
 
     @long_run
-    @given(mutated(SEEDS[name]))
+    @given(mutated(SEEDS[name], EXTREMES))
     def run(content):
         survive(name, content)
 
